@@ -1,0 +1,53 @@
+// One port of a device server, behind one interface. A Link connects once: after `down` or `close` it is spent, and
+// the session makes a new one. The data bytes never pass through here: they go through `dataFd`, which the pump joins.
+import type { Fault } from '../base/fault.js';
+import type { LineReport, LineRequest, ModemLines } from '../serial/line.js';
+
+/** What the protocol can carry beyond bytes. What it cannot, `request` rejects with NOT_SUPPORTED. */
+export interface LinkCapabilities {
+  readonly settings: boolean;
+  readonly outputLines: boolean;
+  readonly modemLines: boolean;
+  readonly lineErrors: boolean;
+  readonly breaks: boolean;
+  readonly flush: boolean;
+  readonly drain: boolean;
+}
+
+/** Events of one connected link. Delivered on the event loop, never from inside a call of the link. */
+export interface LinkEvents {
+  report(report: LineReport): void;
+  /** The connection is lost: both sockets are closed already, or will be by `close`. At most once; nothing follows. */
+  down(fault: Fault): void;
+  /** A command or frame on the wire, for `trace`; only while `traced` is set. */
+  command?(direction: 'sent' | 'received', bytes: Uint8Array, text: string): void;
+}
+
+export interface Link {
+  readonly capabilities: LinkCapabilities;
+  /** "192.168.127.254:950" of the data connection, once connected. */
+  readonly peer: string | undefined;
+  /** The connected data socket, non-blocking. Owned by the link: closed by `close`. -1 before `connect` and after `close`. */
+  readonly dataFd: number;
+  /** The last known modem lines; undefined until the device told them. */
+  readonly modemLines: ModemLines | undefined;
+  /** While set, `events.command` is called for each frame. */
+  traced: boolean;
+  /** Round trip of the last answered command, milliseconds. */
+  readonly lastRoundTripMs: number | undefined;
+
+  /** Connects. Rejects with a Fault (PEER_*, NAME_UNRESOLVED, NO_DESCRIPTORS, CANCELED); the link is then spent and closed. */
+  connect(events: LinkEvents, signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves when the device has acknowledged; requests are carried out in order. Rejects with CANCELED or the
+   * connection's fault when the link ends first. A refused setting resolves, and is told by a `refused` report.
+   */
+  request(request: LineRequest): Promise<void>;
+  /**
+   * Asks how much the device still has to transmit, allowing it up to `waitMs` (at most 100) to get to 0.
+   * Resolves with the bytes left. Other requests may go between two calls.
+   */
+  outputQueue(waitMs: number): Promise<number>;
+  /** Closes both sockets; idempotent; the sockets are gone when it resolves. */
+  close(): Promise<void>;
+}
