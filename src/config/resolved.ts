@@ -1,0 +1,87 @@
+// What the configuration means: the values that the daemon builds on, with nothing left to look up or to default.
+// Holds types and their comparison only.
+import { isDeepStrictEqual } from 'node:util';
+import type { LineSettings, OutputLines } from '../serial/line.js';
+
+export interface Environment {
+  readonly uid: number;
+  /** $XDG_RUNTIME_DIR */
+  readonly runtimeHome: string | undefined;
+  /** Runs as root and may make entries in /dev. */
+  readonly devWritable: boolean;
+}
+
+export interface Source {
+  readonly file: string;
+  readonly line: number;
+}
+
+export interface TtyPolicy {
+  readonly connect: 'on-open' | 'always';
+  readonly connectTimeoutMs: number;
+  readonly closingWaitMs: number;
+  readonly disconnectDelayMs: number;
+  readonly onLinkLoss: 'keep' | 'hangup';
+  readonly offlineData: 'discard' | 'hold' | 'block';
+  readonly holdTimeMs: number;
+  readonly offlineOpen: 'succeed' | 'fail';
+}
+
+export interface ResolvedTty {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly serverName: string;
+  readonly address: string;
+  readonly protocol: 'realcom';
+  readonly ipv6Preamble: 'auto' | 'on' | 'off';
+  /** Port of the device server, 1-based. */
+  readonly port: number;
+  readonly dataPort: number;
+  readonly commandPort: number;
+  /** The initial settings. */
+  readonly settings: LineSettings;
+  /** Which of them the configuration names: a backend that cannot carry them takes them from here. */
+  readonly formatFixed: { readonly dataBits: boolean; readonly parity: boolean };
+  readonly lines: OutputLines;
+  readonly policy: TtyPolicy;
+  /** Name or number; null: as the daemon. */
+  readonly owner: string | number | null;
+  readonly group: string | number | null;
+  readonly mode: number;
+  readonly fifoBytes: 16 | 1;
+  readonly backend: 'auto' | 'pty';
+  readonly source: Source;
+}
+
+export interface ResolvedServer {
+  readonly name: string;
+  readonly address: string;
+  readonly protocol: 'realcom';
+  readonly ipv6Preamble: 'auto' | 'on' | 'off';
+  /** How many ports the file says it has; null: it does not say. */
+  readonly ports: number | null;
+  readonly source: Source;
+}
+
+export interface ResolvedLog {
+  readonly level: 'error' | 'warn' | 'info' | 'debug';
+  readonly file: string | null;
+  readonly maxSizeBytes: number;
+  readonly maxFiles: number;
+  readonly format: 'plain' | 'json';
+}
+
+export interface ResolvedConfig {
+  readonly version: 1;
+  readonly runtimeDir: string;
+  readonly linkDir: string;
+  readonly control: { readonly group: string | number | null; readonly mode: number };
+  readonly log: ResolvedLog;
+  readonly servers: readonly ResolvedServer[];
+  readonly ttys: readonly ResolvedTty[];
+}
+
+/** Whether a running port may stay as it is. Where an entry stands in the file does not matter. */
+export function sameTty(a: ResolvedTty, b: ResolvedTty): boolean {
+  return isDeepStrictEqual({ ...a, source: undefined }, { ...b, source: undefined });
+}

@@ -1,0 +1,184 @@
+// The shape of the configuration file: every key, its type and its unit. Never reads a file and never looks across
+// entries (resolve.ts does). Input types are what an operator writes; output types are what the program uses: durations
+// in milliseconds, modes as numbers, formats parsed.
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { type Format, parseFormat } from '../serial/format.js';
+
+const DURATION = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)?$/;
+const DURATION_UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const MAX_DURATION_MS = 24 * 3_600_000;
+const SIZE = /^(\d+)\s*([kKmMgG])?(?:i?[bB])?$/;
+const SIZE_UNIT: Readonly<Record<string, number>> = { k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
+const MODE = /^(?:0o?)?[0-7]{3}$/;
+/** Also what a tty may be called in `ttys:`; a server's `firstTty` has to begin with tty besides. */
+export const TTY_NAME = /^(?!\.{1,2}$|__proto__$)[A-Za-z0-9._-]{1,64}$/;
+export const GENERATED_NAME = /^tty[A-Za-z0-9._-]*\d$/;
+const HOST_NAME =
+  /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$/;
+/** Names in the runtime directory that are the daemon's own. */
+const RESERVED = new Set(['control.sock', 'ttynpd.pid']);
+
+/** "10s", "500ms", "1m", or a plain number of seconds; undefined where it is none of them. */
+export function parseDuration(value: string | number): number | undefined {
+  const match = DURATION.exec(String(value).trim());
+  const unit = DURATION_UNIT_MS[match?.[2] ?? 's'];
+  if (match?.[1] === undefined || unit === undefined) return undefined;
+  const ms = Math.round(Number(match[1]) * unit);
+  return ms <= MAX_DURATION_MS ? ms : undefined;
+}
+
+export function isAddress(text: string): boolean {
+  const percent = text.indexOf('%');
+  if (percent > 0) return isIP(text.slice(0, percent)) === 6 && /^[A-Za-z0-9._@-]{1,15}$/.test(text.slice(percent + 1));
+  if (isIP(text) !== 0) return true;
+  return HOST_NAME.test(text) && !/^[\d.]+$/.test(text);
+}
+
+/** A scalar that is written as text or number and read by `parse`, which gives undefined for what it does not accept. */
+function scalar<T>(expected: string, parse: (value: string | number) => T | undefined) {
+  return z.union([z.string(), z.number()], { error: expected }).transform((value, context): T => {
+    const parsed = parse(value);
+    if (parsed !== undefined) return parsed;
+    context.addIssue({ code: 'custom', message: `${expected}, got ${JSON.stringify(value)}` });
+    return z.NEVER;
+  });
+}
+
+const duration = scalar('must be a duration such as 10s, 500ms, 1m or a number of seconds, at most 24h', parseDuration);
+
+const size = scalar('must be a size such as 500k or 10M', (value) => {
+  const match = SIZE.exec(String(value).trim());
+  if (match?.[1] === undefined) return undefined;
+  const bytes = Number(match[1]) * (match[2] === undefined ? 1 : (SIZE_UNIT[match[2].toLowerCase()] ?? 1));
+  return bytes >= 1024 ? bytes : undefined;
+});
+
+const format = scalar('must be a line format such as "9600,8N1", "7E1" or 115200', (value): Format | undefined => {
+  return parseFormat(String(value));
+});
+
+const mode = scalar('must be an octal mode such as "0660"', (value) => {
+  const text = String(value);
+  return MODE.test(text) ? Number.parseInt(text.slice(-3), 8) : undefined;
+});
+
+const onOff = z
+  .union([z.enum(['on', 'off']), z.boolean()], { error: 'must be on or off' })
+  .transform((value) => value === true || value === 'on');
+
+const tcpPort = z.int({ error: 'must be a TCP port number' }).min(1).max(65535);
+const serialPort = z.int({ error: 'must be a port of the device server, 1 to 256' }).min(1).max(256);
+const account = z.union([z.string().min(1), z.int().min(0)], { error: 'must be a name or a number' });
+const ttyName = z
+  .string()
+  .regex(TTY_NAME, 'must be a name of letters, digits, dot, underscore and hyphen')
+  .refine((name) => !RESERVED.has(name), 'is a name that the daemon needs for itself');
+const serverName = z.string().regex(TTY_NAME, 'must be a name of letters, digits, dot, underscore and hyphen');
+const absolutePath = z.string().startsWith('/', 'must be an absolute path');
+
+/** What a tty, its server, and the defaults of both may say. */
+const lineOptions = {
+  format: format.optional().describe('initial line settings; data bits and parity stay as given'),
+  dtr: onOff.optional(),
+  rts: onOff.optional(),
+  owner: account.optional(),
+  group: account.optional(),
+  mode: mode.optional().describe('permissions of the tty, octal'),
+  connect: z.enum(['on-open', 'always']).optional(),
+  connectTimeout: duration.optional().describe('how long written bytes wait for the first connection (10s)'),
+  closingWait: duration.optional().describe('at the last close: give up after so long without progress (30s)'),
+  disconnectDelay: duration.optional().describe('how long the connection outlives the last close (500ms)'),
+  onLinkLoss: z.enum(['keep', 'hangup']).optional(),
+  offlineData: z.enum(['discard', 'hold', 'block']).optional(),
+  holdTime: duration.optional().describe('offlineData hold: older bytes are dropped (2s)'),
+  offlineOpen: z.enum(['succeed', 'fail']).optional(),
+  fifo: onOff.optional().describe("the device's UART FIFO"),
+  backend: z.enum(['auto', 'pty']).optional(),
+};
+
+const serverOptions = {
+  protocol: z.enum(['realcom']).optional(),
+  ports: z.int({ error: 'must be a number of ports, 1 to 256' }).min(1).max(256).optional(),
+  dataPort: tcpPort.optional().describe('data port of serial port 1 (950)'),
+  commandPort: tcpPort.optional().describe('command port of serial port 1 (966)'),
+  ipv6Preamble: z
+    .union([z.enum(['auto', 'on', 'off']), z.boolean()], { error: 'must be auto, on or off' })
+    .transform((value): 'auto' | 'on' | 'off' => (typeof value === 'string' ? value : value ? 'on' : 'off'))
+    .optional(),
+};
+
+export const TtySchema = z.strictObject({
+  server: serverName.optional(),
+  port: serialPort.optional().describe('port of the device server, from 1'),
+  dataPort: tcpPort.optional().describe('exactly this data port'),
+  commandPort: tcpPort.optional().describe('exactly this command port'),
+  alias: z
+    .union([ttyName.transform((name) => [name]), z.array(ttyName).max(16)], {
+      error: 'must be a name or a list of names',
+    })
+    .optional(),
+  ...lineOptions,
+});
+
+export const ServerSchema = z.strictObject({
+  address: z.string().refine(isAddress, 'must be an IPv4 address, an IPv6 address ("fe80::1%eth1") or a host name'),
+  firstTty: z
+    .string()
+    .regex(GENERATED_NAME, 'must begin with tty and end with a number, such as ttyNP0')
+    .max(64)
+    .optional()
+    .describe('name of the tty of port 1; the following ports count up'),
+  ...serverOptions,
+  ...lineOptions,
+});
+
+const servers = z.record(serverName, ServerSchema).optional().describe('device servers that we connect to');
+const ttys = z.record(ttyName, TtySchema).optional().describe('only what differs, or a single port');
+
+export const ConfigSchema = z.strictObject({
+  version: z.literal(1, { error: 'must be 1' }),
+  include: z
+    .union([z.string().transform((pattern) => [pattern]), z.array(z.string())], {
+      error: 'must be a path or a list of paths',
+    })
+    .optional(),
+  runtimeDir: absolutePath.optional().describe('control socket; links to the ttys when /dev is not writable'),
+  linkDir: absolutePath.optional().describe('where the names of the ttys are made'),
+  control: z.strictObject({ group: account.optional(), mode: mode.optional() }).optional(),
+  log: z
+    .strictObject({
+      level: z.enum(['error', 'warn', 'info', 'debug']).optional(),
+      file: absolutePath.optional(),
+      maxSize: size.optional(),
+      maxFiles: z.int().min(1).max(100).optional(),
+      format: z.enum(['plain', 'json']).optional(),
+    })
+    .optional(),
+  defaults: z
+    .strictObject({
+      tty: z.strictObject({ server: serverName.optional(), ...lineOptions }).optional(),
+      server: z.strictObject({ ...serverOptions, ...lineOptions }).optional(),
+    })
+    .optional(),
+  servers,
+  ttys,
+});
+
+/** An included file adds servers and ttys, nothing else. */
+export const IncludedSchema = z.strictObject({
+  version: z.literal(1, { error: 'must be 1' }).optional(),
+  servers,
+  ttys,
+});
+
+export type ConfigValue = z.output<typeof ConfigSchema>;
+export type IncludedValue = z.output<typeof IncludedSchema>;
+export type ServerValue = z.output<typeof ServerSchema>;
+export type TtyValue = z.output<typeof TtySchema>;
+export type LineOptions = Pick<TtyValue, keyof typeof lineOptions>;
+
+/** For editors: what the file looks like, as JSON Schema. */
+export function configJsonSchema(): object {
+  return z.toJSONSchema(ConfigSchema, { io: 'input' });
+}
