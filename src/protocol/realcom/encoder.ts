@@ -1,9 +1,19 @@
 // Commands and frames -> bytes, one whole command or frame each. The reverse of the two decoders.
 // Follows docs/protocol/realcom.md sections 2 and 3.
 import * as c from './constants.js';
-import type { BareCommandType, Command, FlowFlags, Frame } from './messages.js';
+import type { Command, FlowFlags, Frame } from './messages.js';
 
-const BARE: Readonly<Record<BareCommandType, number>> = {
+const CODES: Readonly<Record<Exclude<Command['type'], 'other'>, number>> = {
+  PORT_INIT: c.ASPP_CMD_PORT_INIT,
+  IOCTL: c.ASPP_CMD_IOCTL,
+  FLOWCTRL: c.ASPP_CMD_FLOWCTRL,
+  LINECTRL: c.ASPP_CMD_LINECTRL,
+  FLUSH: c.ASPP_CMD_FLUSH,
+  SETBAUD: c.ASPP_CMD_SETBAUD,
+  XONXOFF: c.ASPP_CMD_XONXOFF,
+  ALIVE: c.ASPP_CMD_ALIVE,
+  WAIT_OQUEUE: c.ASPP_CMD_WAIT_OQUEUE,
+  TX_FIFO: c.ASPP_CMD_TX_FIFO,
   LSTATUS: c.ASPP_CMD_LSTATUS,
   IQUEUE: c.ASPP_CMD_IQUEUE,
   OQUEUE: c.ASPP_CMD_OQUEUE,
@@ -18,40 +28,44 @@ const MAX_PAYLOAD = 255;
 const MAX_QUEUE = 0xffff;
 
 export function encodeCommand(command: Command): Uint8Array {
+  return framed(codeOf(command), payloadOf(command).slice(0, MAX_PAYLOAD));
+}
+
+function payloadOf(command: Command): number[] {
   switch (command.type) {
     case 'PORT_INIT': {
       const { baudIndex, mode, dtr, rts } = command.init;
-      const name = [...command.hostName.slice(0, MAX_PAYLOAD - 8)].map((char) => char.charCodeAt(0));
-      return framed(c.ASPP_CMD_PORT_INIT, [baudIndex, mode, +dtr, +rts, ...flow(command.init), ...name]);
+      const name = [...command.hostName].map((char) => char.charCodeAt(0));
+      return [baudIndex, mode, +dtr, +rts, ...flow(command.init), ...name];
     }
     case 'IOCTL':
-      return framed(c.ASPP_CMD_IOCTL, [command.baudIndex, command.mode]);
+      return [command.baudIndex, command.mode];
     case 'FLOWCTRL':
-      return framed(c.ASPP_CMD_FLOWCTRL, flow(command.flow));
+      return flow(command.flow);
     case 'LINECTRL':
-      return framed(c.ASPP_CMD_LINECTRL, [+command.dtr, +command.rts]);
+      return [+command.dtr, +command.rts];
     case 'FLUSH':
-      return framed(c.ASPP_CMD_FLUSH, [command.which]);
+      return [command.which];
     case 'SETBAUD':
-      return framed(c.ASPP_CMD_SETBAUD, u32le(command.baudRate));
+      return u32le(command.baudRate);
     case 'XONXOFF':
-      return framed(c.ASPP_CMD_XONXOFF, [command.xon, command.xoff]);
+      return [command.xon, command.xoff];
     case 'ALIVE':
-      return framed(c.ASPP_CMD_ALIVE, [command.token]);
+      return [command.token];
     case 'WAIT_OQUEUE':
-      return framed(c.ASPP_CMD_WAIT_OQUEUE, u32le(command.timeout));
+      return u32le(command.timeout);
     case 'TX_FIFO':
-      return framed(c.ASPP_CMD_TX_FIFO, [command.bytes]);
+      return [command.bytes];
     case 'other':
-      return framed(command.code, [...command.payload.subarray(0, MAX_PAYLOAD)]);
+      return [...command.payload];
     default:
-      return framed(BARE[command.type], []);
+      return [];
   }
 }
 
 /** The vendor's byte of a command's number. */
 export function codeOf(command: Command): number {
-  return encodeCommand(command)[0] ?? 0;
+  return command.type === 'other' ? command.code : CODES[command.type];
 }
 
 /** `malformed` and `unknown` are what a peer did wrong; they encode to nothing. */
