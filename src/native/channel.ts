@@ -53,6 +53,8 @@ export interface ChannelCounters {
   readonly downDiscarded: number;
   readonly downOverflowed: number;
   readonly downDropped: number;
+  /** Given to a network side but not taken by the peer's TCP when it was unjoined or lost: may or may not have arrived. */
+  readonly downLost: number;
   readonly upDropped: number;
   /** Bytes from the network that nobody had the tty open for, and that were dropped. */
   readonly upUnread: number;
@@ -88,6 +90,8 @@ export interface Channel {
   readonly counters: ChannelCounters;
   /** errno of the last net-error, else 0. */
   readonly netErrno: number;
+  /** A network side is joined. False again after net-end and net-error: the pump has unjoined it by itself. */
+  readonly attached: boolean;
   onEvent: (event: ChannelEvent) => void;
 
   /** Joins the network side. The descriptor stays owned by the caller, who detaches before closing it. Directions keep their stop state. */
@@ -100,8 +104,8 @@ export interface Channel {
   detach(offline: OfflineMode): void;
   stop(direction: Direction): void;
   resume(direction: Direction): void;
-  /** Drops what is parked in a direction; returns how many bytes. Counted. */
-  drop(direction: Direction): number;
+  /** Drops what is parked in a direction, or of it the oldest `bytes`; returns how many bytes. Counted. */
+  drop(direction: Direction, bytes?: number): number;
   /**
    * Resolves when every byte that the pump had taken from the tty has been taken by the peer's TCP (parked 0, SIOCOUTQ 0).
    * Does not need `down` to be running: parked bytes are sent even while `down` is stopped (stop means: take no more).

@@ -1,6 +1,6 @@
 // One virtual TTY, behind one interface: what an application opens. Its bytes go through `channel`, whose tty side it
 // is; what the application asks beyond bytes comes as events, and what a backend cannot carry its capabilities say.
-import type { Channel } from '../native/channel.js';
+import type { Channel, ChannelCounters, ChannelEvent } from '../native/channel.js';
 import type { LineReport, LineSettings, OutputLines, Queue } from '../serial/line.js';
 
 export interface TtyCapabilities {
@@ -22,7 +22,10 @@ export interface TtyCapabilities {
 
 export type TtyEvent =
   | { readonly type: 'opened' }
-  /** The last close; every byte written before has been taken by the channel (it may be parked there). */
+  /**
+   * The last close; every byte written before has been taken by the channel (it may be parked there). Input that was
+   * not read is gone already: nothing of one opener reaches the next.
+   */
   | { readonly type: 'closed' }
   /** Line settings changed. The channel's `down` direction is stopped until `channel.resume('down')`. */
   | { readonly type: 'settings'; readonly settings: LineSettings }
@@ -34,6 +37,9 @@ export type TtyEvent =
   | { readonly type: 'transmitter'; readonly on: boolean }
   /** The tty is gone and could not be made again; the port has failed. */
   | { readonly type: 'failed'; readonly reason: string };
+
+/** What the channel tells of its network side; the tty hands it on. */
+export type NetworkEvent = Extract<ChannelEvent, 'net-end' | 'net-error' | 'tap'>;
 
 export interface Tty {
   readonly name: string;
@@ -53,13 +59,16 @@ export interface Tty {
   readonly warnings: readonly string[];
 
   onEvent: (event: TtyEvent) => void;
+  onNetwork: (event: NetworkEvent) => void;
+  /** `channel` is another one now, unattached and blocking; these were the last counters of the one before. */
+  onReplaced: (last: ChannelCounters) => void;
 
   /** What the device told: modem lines, errors, break, refused settings. A backend without them ignores it. */
   report(report: LineReport): void;
   /** The application sees a hang-up (EIO, SIGHUP); the next open of `path` works. Parked bytes are dropped and counted. */
   hangUp(): void;
-  /** After the last close, once output is drained: nothing of this opener may reach the next one. */
-  reset(): void;
+  /** The last opener's output is gone: a backend that has to replace its device between two openers does it now. */
+  settle(): void;
   /** Removes the tty; an application that has it open sees a hang-up. Idempotent. */
   close(): void;
 }

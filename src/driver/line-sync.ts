@@ -1,0 +1,212 @@
+// Keeps the device's line in the state that the application asked for. Work is done one piece at a time and in order;
+// a burst of settings becomes the last one, and nothing is sent when nothing changed. While a piece is under way the
+// channel's `down` direction is stopped, so that no byte goes out at a wrong rate; it is resumed after the answer.
+
+import type { Clock } from '../base/clock.js';
+import { type Fault, isFault, messageOf } from '../base/fault.js';
+import type { Log } from '../base/log.js';
+import type { Link } from '../link/link.js';
+import type { Channel } from '../native/channel.js';
+import { formatSettings } from '../serial/format.js';
+import { type LineRequest, type LineSettings, type OutputLines, type Queue, sameSettings } from '../serial/line.js';
+import { drainOutput } from './output-drain.js';
+
+/** A settings change waits this long for output that makes no progress (CTS or XOFF hold), then goes ahead. */
+const SETTINGS_WAIT_MS = 3000;
+
+export interface LineSyncHost {
+  readonly clock: Clock;
+  readonly log: Log;
+  link(): Link | undefined;
+  channel(): Channel;
+  desired(): { readonly settings: LineSettings; readonly lines: OutputLines };
+  /** `settings` are in force at the device, as far as it says. */
+  acknowledged(settings: LineSettings): void;
+  lookAhead(settings: LineSettings): number;
+}
+
+/** What the device acknowledged of one connection. */
+interface Acknowledged {
+  settings: LineSettings | undefined;
+  lines: OutputLines | undefined;
+}
+
+export class LineSync {
+  readonly #host: LineSyncHost;
+  #acknowledged: Acknowledged = { settings: undefined, lines: undefined };
+  #flush: Queue | undefined;
+  #pending: LineRequest[] = [];
+  #dirty = false;
+  #working = false;
+  #abort = new AbortController();
+
+  constructor(host: LineSyncHost) {
+    this.#host = host;
+  }
+
+  get acknowledgedLines(): OutputLines | undefined {
+    return this.#acknowledged.lines;
+  }
+
+  /** The connection is gone: what it acknowledged means nothing to the next one, and what was under way is void. */
+  forget(): void {
+    this.#abort.abort();
+    this.#abort = new AbortController();
+    this.#acknowledged = { settings: undefined, lines: undefined };
+    this.#flush = undefined;
+    this.#pending = [];
+    this.#dirty = false;
+  }
+
+  /** A refused setting is not in force: the next change is sent even if it equals what was asked before. */
+  refused(kept: LineSettings | undefined): void {
+    this.#acknowledged.settings = kept;
+  }
+
+  /**
+   * Tells a fresh connection, or a reopened tty, the whole line state. Rejects with the link's fault.
+   * @param flushFirst drop what the device still holds from before
+   * @param full send the lines by LINECTRL too, as after a reconnect
+   */
+  async initialise(link: Link, fifoBytes: number, flushFirst: boolean, full: boolean): Promise<void> {
+    const { signal } = this.#abort;
+    if (flushFirst && link.capabilities.flush) await link.request({ type: 'flush', queue: 'both' });
+    let fifoSent = false;
+    for (;;) {
+      const { settings, lines } = this.#host.desired();
+      await this.#sendSettings(link, settings, lines);
+      if (!fifoSent) {
+        if (link.capabilities.settings) await link.request({ type: 'fifo', bytes: fifoBytes });
+        if (full && link.capabilities.outputLines) await link.request({ type: 'lines', lines });
+        fifoSent = true;
+      }
+      signal.throwIfAborted();
+      const wanted = this.#host.desired();
+      if (sameSettings(wanted.settings, settings) && sameLines(wanted.lines, lines)) break;
+    }
+    this.#dirty = false;
+  }
+
+  /** The application changed settings or lines; the channel's `down` is stopped already. */
+  settingsChanged(): void {
+    this.#dirty = true;
+    this.#start();
+  }
+
+  /** The application flushed; the channel has dropped what was parked. */
+  flush(queue: Queue): void {
+    this.#flush = this.#flush === undefined || this.#flush === queue ? queue : 'both';
+    this.#start();
+  }
+
+  /** Break, transmitter: after the bytes written before, and in order. */
+  request(request: LineRequest): void {
+    // Bounded: an application that toggles faster than the network answers loses pairs in the middle, never the last.
+    if (this.#pending.length >= 64) this.#pending.splice(0, 2);
+    this.#pending.push(request);
+    this.#start();
+  }
+
+  /** FLUSH, and DTR and RTS down: the end of one application's use. */
+  async finish(link: Link, hangUp: boolean): Promise<void> {
+    if (link.capabilities.flush) await link.request({ type: 'flush', queue: 'both' });
+    if (!hangUp || !link.capabilities.outputLines) return;
+    const lines: OutputLines = { dtr: false, rts: false };
+    await link.request({ type: 'lines', lines });
+    this.#acknowledged.lines = lines;
+  }
+
+  #start(): void {
+    if (this.#working || !this.#host.link()) return;
+    this.#working = true;
+    const { signal } = this.#abort;
+    this.#work(signal)
+      .catch((error: unknown) => this.#gaveUp(error, signal))
+      .finally(() => {
+        this.#working = false;
+        // Asked while the last piece was ending, or for the next connection.
+        if (this.#flush !== undefined || this.#dirty || this.#pending.length > 0) this.#start();
+      });
+  }
+
+  async #work(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const link = this.#host.link();
+      if (!link || signal.aborted) return;
+      if (this.#flush !== undefined) {
+        const queue = this.#flush;
+        this.#flush = undefined;
+        if (link.capabilities.flush) await link.request({ type: 'flush', queue });
+      } else if (this.#dirty) {
+        this.#dirty = false;
+        await this.#changeSettings(link, signal);
+      } else {
+        const request = this.#pending.shift();
+        if (!request) break;
+        this.#host.channel().stop('down');
+        const drained = await drainOutput(this.#host.channel(), link, this.#host.clock, SETTINGS_WAIT_MS, signal);
+        if (drained === 'lost') return;
+        await link.request(request);
+      }
+      signal.throwIfAborted();
+    }
+    this.#host.channel().resume('down');
+  }
+
+  async #changeSettings(link: Link, signal: AbortSignal): Promise<void> {
+    const { settings, lines } = this.#host.desired();
+    const { settings: known, lines: knownLines } = this.#acknowledged;
+    if (known && knownLines && sameSettings(known, settings) && sameLines(knownLines, lines)) return;
+    this.#host.channel().stop('down');
+    const drained = await drainOutput(this.#host.channel(), link, this.#host.clock, SETTINGS_WAIT_MS, signal);
+    if (drained === 'lost') {
+      signal.throwIfAborted();
+      return;
+    }
+    if (drained === 'stuck') {
+      this.#host.log.log(
+        'warn',
+        'settings changed while the device holds back output: what is unsent may go out at the new rate',
+      );
+    }
+    // What was asked while draining is sent at once, and only it.
+    const now = this.#host.desired();
+    this.#dirty = false;
+    await this.#sendSettings(link, now.settings, now.lines);
+  }
+
+  async #sendSettings(link: Link, settings: LineSettings, lines: OutputLines): Promise<void> {
+    if (settings.baudRate === 0) {
+      // B0 keeps the rate and drops the lines: there is no rate to tell.
+      if (link.capabilities.outputLines) await link.request({ type: 'lines', lines });
+      this.#acknowledged = { settings: { ...settings }, lines };
+      return;
+    }
+    this.#acknowledged = { settings, lines };
+    if (!link.capabilities.settings) return;
+    this.#host.channel().setLookAhead(this.#host.lookAhead(settings));
+    await link.request({ type: 'settings', settings, lines });
+    // A refusal was reported before the request ended, and has replaced this.
+    if (this.#acknowledged.settings === settings) this.#host.acknowledged(settings);
+  }
+
+  #gaveUp(error: unknown, signal: AbortSignal): void {
+    if (signal.aborted || (isFault(error) && endsTheLink(error))) return;
+    this.#host.log.log('warn', `line request failed: ${messageOf(error)}`);
+    this.#host.channel().resume('down');
+  }
+}
+
+/** The session is told of the link's end by the link's own event. */
+function endsTheLink(fault: Fault): boolean {
+  return fault.code === 'CANCELED' || fault.blame === 'peer';
+}
+
+function sameLines(a: OutputLines, b: OutputLines): boolean {
+  return a.dtr === b.dtr && a.rts === b.rts;
+}
+
+/** For log lines. */
+export function describeSettings(settings: LineSettings): string {
+  return formatSettings(settings);
+}

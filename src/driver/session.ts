@@ -1,0 +1,418 @@
+// One port of the driver: performs what the machine decides, and feeds it what happened. Joins a Tty and a Link through
+// the tty's channel; no byte passes here. Never decides by itself what state follows.
+import type { Clock, Timer } from '../base/clock.js';
+import { Fault, isFault, messageOf } from '../base/fault.js';
+import type { Log } from '../base/log.js';
+import type { Link, LinkEvents } from '../link/link.js';
+import type { ChannelCounters } from '../native/channel.js';
+import { discardInput } from '../native/socket.js';
+import { formatSettings } from '../serial/format.js';
+import type { LineReport, LineRequest, OutputLines } from '../serial/line.js';
+import type { NetworkEvent, Tty, TtyEvent } from '../tty/tty.js';
+import { Dialler } from './dialler.js';
+import { LineSync } from './line-sync.js';
+import { type Effect, type Event, type State, step } from './machine.js';
+import { OfflineOutput } from './offline-output.js';
+import { drainOutput } from './output-drain.js';
+import { desiredLines, lookAheadBytes, type PortPolicy } from './policy.js';
+import { PortRecord } from './port-record.js';
+import type { GateTicket } from './server-gate.js';
+
+export interface SessionOptions {
+  readonly tty: Tty;
+  readonly policy: PortPolicy;
+  readonly ticket: GateTicket;
+  /** A fresh, unconnected link to this port. */
+  readonly makeLink: () => Link;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Something that a status shows has changed. */
+  readonly changed: () => void;
+  /** A connect failed or a connection was lost; the owner logs it (several ports at once are one line). */
+  readonly faulted: (fault: Fault) => void;
+  /** The port is connected and the device has acknowledged its line state. */
+  readonly recovered: () => void;
+}
+
+/** What `trace` shows beside the data. */
+export interface SessionTrace {
+  command(direction: 'sent' | 'received', bytes: Uint8Array, text: string): void;
+  event(text: string): void;
+}
+
+export class Session {
+  readonly tty: Tty;
+  readonly record: PortRecord;
+  readonly #o: SessionOptions;
+  readonly #lines: LineSync;
+  readonly #offline: OfflineOutput;
+  readonly #dialler: Dialler;
+  readonly #effects: Readonly<Record<Effect, () => void>>;
+  readonly #queue: Event[] = [];
+  #state: State = { name: 'idle' };
+  #dispatching = false;
+  #link: Link | undefined;
+  /** Counts initialisations: what an earlier one still reports is void. */
+  #generation = 0;
+  #draining: AbortController | undefined;
+  #holdTimer: Timer | undefined;
+  #lingerTimer: Timer | undefined;
+  /** The connection being made follows one that was lost, or a time without one in which the offline policy ruled. */
+  #reconnect = false;
+  #trace: SessionTrace | undefined;
+
+  constructor(options: SessionOptions) {
+    const { tty, policy, clock, log } = options;
+    this.#o = options;
+    this.tty = tty;
+    this.record = new PortRecord(tty, clock);
+    this.#offline = new OfflineOutput(tty, policy, this.record, clock, log);
+    this.#lines = new LineSync({
+      clock,
+      log,
+      link: () => (this.#linkReady() ? this.#link : undefined),
+      channel: () => tty.channel,
+      desired: () => this.#desired(),
+      acknowledged: (settings) => {
+        this.record.acknowledged = settings;
+        this.#o.changed();
+      },
+      lookAhead: lookAheadBytes,
+    });
+    this.#dialler = new Dialler(
+      options.makeLink,
+      (link) => this.#linkEvents(link),
+      (link) => this.#connected(link),
+      (error) => this.#attemptFailed(asFault(error)),
+    );
+    tty.onEvent = (event) => this.#onTty(event);
+    tty.onNetwork = (event) => this.#onNetwork(event);
+    tty.onReplaced = (last) => this.#onReplaced(last);
+    this.#effects = this.#effectTable();
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  get link(): Link | undefined {
+    return this.#link;
+  }
+
+  /** DTR and RTS as the device was told last; before that, as they will be told. */
+  get outputLines(): OutputLines {
+    return this.#lines.acknowledgedLines ?? { dtr: false, rts: false };
+  }
+
+  /** Begins: dials at once where the policy keeps a connection, and notices a tty that is open already. */
+  start(): void {
+    this.#offline.keep();
+    this.#dispatch({ type: 'start' });
+    if (this.tty.isOpen) this.#dispatch({ type: 'opened' });
+  }
+
+  set trace(trace: SessionTrace | undefined) {
+    this.#trace = trace;
+    if (this.#link) this.#link.traced = trace !== undefined;
+  }
+
+  /**
+   * Ends the session cleanly: output gets up to `drainMs` to be transmitted, the device is flushed and its lines lowered.
+   * The tty is closed too. Never rejects.
+   */
+  async stop(drainMs: number): Promise<void> {
+    const link = this.#link;
+    if (link && this.#linkReady()) await this.#endPolitely(link, drainMs);
+    this.#dispatch({ type: 'stop' });
+    this.#offline.end();
+    this.#o.ticket.leave();
+    await link?.close();
+    this.tty.close();
+  }
+
+  async #endPolitely(link: Link, drainMs: number): Promise<void> {
+    const deadline = new AbortController();
+    const timer = this.#o.clock.after(drainMs, () => deadline.abort());
+    try {
+      this.#draining?.abort();
+      this.tty.channel.stop('down');
+      await drainOutput(this.tty.channel, link, this.#o.clock, drainMs, deadline.signal);
+      this.#offline.drop();
+      await Promise.race([this.#lines.finish(link, this.tty.hangUpOnClose), aborted(deadline.signal)]);
+    } catch (error) {
+      this.#o.log.log('debug', `end of the connection: ${messageOf(error)}`);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #linkReady(): boolean {
+    const { name } = this.#state;
+    return name === 'up' || name === 'closing' || name === 'lingering' || name === 'kept';
+  }
+
+  /** An application that is gone but whose bytes are not yet transmitted still needs its lines. */
+  #desired() {
+    const { settings } = this.tty;
+    const { name } = this.#state;
+    const leaving = name === 'closing' || ('holder' in this.#state && this.#state.holder === 'gone');
+    return { settings, lines: desiredLines(this.#o.policy, settings, this.tty.isOpen || leaving) };
+  }
+
+  #dispatch(event: Event): void {
+    this.#queue.push(event);
+    if (this.#dispatching) return;
+    this.#dispatching = true;
+    try {
+      for (let next = this.#queue.shift(); next; next = this.#queue.shift()) this.#advance(next);
+    } finally {
+      this.#dispatching = false;
+    }
+    this.#o.changed();
+  }
+
+  #advance(event: Event): void {
+    const before = this.#state;
+    const [after, ...effects] = step(before, event, this.#o.policy);
+    this.#state = after;
+    if (after.name !== before.name) {
+      this.record.entered(after.name);
+      this.#trace?.event(`${before.name} -> ${after.name} (${event.type})`);
+    }
+    for (const effect of effects) this.#effects[effect]();
+  }
+
+  #effectTable(): Record<Effect, () => void> {
+    const { clock, policy, ticket } = this.#o;
+    return {
+      dial: () => ticket.request(() => this.#dialler.dial(this.#trace !== undefined)),
+      'stop-dialling': () => {
+        this.#dialler.abort();
+        ticket.cancel();
+      },
+      disconnect: () => this.#disconnect(),
+      'hold-output': () => {
+        this.#reconnect = false;
+        if (!this.#link) this.#offline.keep();
+      },
+      'start-hold-timer': () => {
+        this.#holdTimer?.cancel();
+        this.#holdTimer = clock.after(policy.connectTimeoutMs, () => this.#dispatch({ type: 'hold-over' }));
+      },
+      'stop-hold-timer': () => this.#holdTimer?.cancel(),
+      'go-offline': () => {
+        this.#reconnect = true;
+        this.#offline.obeyPolicy();
+      },
+      'drop-output': () => this.#offline.drop(),
+      initialise: () => this.#initialise(),
+      attach: () => this.#attach(),
+      'apply-settings': () => this.#lines.settingsChanged(),
+      drain: () => this.#drain(),
+      'stop-draining': () => {
+        this.#draining?.abort();
+        this.#draining = undefined;
+      },
+      finish: () => this.#finish(),
+      'start-linger': () => {
+        this.#lingerTimer = clock.after(policy.disconnectDelayMs, () => this.#dispatch({ type: 'linger-over' }));
+      },
+      'stop-linger': () => this.#lingerTimer?.cancel(),
+      'hang-up': () => {
+        this.record.dropped('closing', this.tty.channel.drop('down'));
+        this.tty.hangUp();
+      },
+    };
+  }
+
+  #linkEvents(link: Link): LinkEvents {
+    return {
+      report: (report) => {
+        if (this.#link === link) this.#onReport(report);
+      },
+      down: (fault) => {
+        if (this.#link === link) this.#lost(fault);
+      },
+      command: (direction, bytes, text) => this.#trace?.command(direction, bytes, text),
+    };
+  }
+
+  #connected(link: Link): void {
+    this.#link = link;
+    this.record.connected(link.peer);
+    this.#dispatch({ type: 'connected' });
+  }
+
+  #attemptFailed(fault: Fault): void {
+    this.record.failed(fault);
+    this.#trace?.event(`connect failed: ${fault.message}`);
+    this.#o.ticket.failed();
+    this.#o.faulted(fault);
+    this.#dispatch({ type: 'attempt-failed' });
+  }
+
+  #initialise(): void {
+    const link = this.#link;
+    if (!link) return;
+    const generation = ++this.#generation;
+    const reconnect = this.#reconnect;
+    // A reply to a request from before the cut must never be taken for one to a later request.
+    const discard = reconnect && this.#o.policy.offlineData === 'discard';
+    this.tty.channel.stop('down');
+    this.#lines.initialise(link, this.#o.policy.fifoBytes, discard, reconnect).then(
+      () => {
+        if (generation !== this.#generation) return;
+        if (discard && link.dataFd >= 0) this.record.dropped('stale', discardInput(link.dataFd));
+        this.#o.ticket.succeeded();
+        this.#reconnect = false;
+        this.record.ready();
+        this.#o.recovered();
+        this.#dispatch({ type: 'ready' });
+      },
+      (error: unknown) => {
+        if (generation === this.#generation) this.#attemptFailed(asFault(error));
+      },
+    );
+  }
+
+  #attach(): void {
+    const link = this.#link;
+    if (!link) return;
+    const { channel } = this.tty;
+    this.#offline.end();
+    if (link.dataFd >= 0 && !channel.attached) channel.attach(link.dataFd);
+    channel.resume('up');
+    channel.resume('down');
+  }
+
+  #lost(fault: Fault): void {
+    // Before the device acknowledged the line state, a lost connection is a failed attempt.
+    if (this.#state.name === 'initialising') {
+      this.#generation++;
+      this.#attemptFailed(fault);
+      return;
+    }
+    this.record.failed(fault);
+    this.#trace?.event(`connection lost: ${fault.message}`);
+    this.#o.ticket.lost();
+    this.#o.faulted(fault);
+    this.#reconnect = true;
+    this.#dispatch({ type: 'lost' });
+  }
+
+  #disconnect(): void {
+    const link = this.#link;
+    this.#link = undefined;
+    this.#generation++;
+    this.#lines.forget();
+    if (!link) return;
+    // The pump lets go of the descriptor before the link closes it.
+    if (this.tty.channel.attached) this.#offline.keep();
+    this.record.disconnected(link);
+    this.#o.ticket.cancel();
+    void link.close();
+  }
+
+  #drain(): void {
+    const link = this.#link;
+    if (!link) return;
+    const abort = new AbortController();
+    this.#draining = abort;
+    const { clock, policy } = this.#o;
+    drainOutput(this.tty.channel, link, clock, policy.closingWaitMs, abort.signal).then(
+      (result) => {
+        if (this.#draining !== abort || abort.signal.aborted) return;
+        this.#draining = undefined;
+        // A lost link is told by its own event.
+        if (result !== 'lost') this.#dispatch({ type: 'drained' });
+      },
+      (error: unknown) => this.#o.log.log('error', `drain: ${messageOf(error)}`),
+    );
+  }
+
+  #finish(): void {
+    this.tty.settle();
+    const link = this.#link;
+    if (!link) return;
+    this.#lines.finish(link, this.tty.hangUpOnClose).catch((error: unknown) => {
+      this.#o.log.log('debug', `end of use: ${messageOf(error)}`);
+    });
+  }
+
+  /** The tty has another channel: it joins the connection that there is. */
+  #onReplaced(last: ChannelCounters): void {
+    this.#offline.end();
+    this.record.absorb(last);
+    if (this.#link && this.#linkReady()) this.#attach();
+  }
+
+  /** The data connection ended, as the pump saw it. */
+  #onNetwork(event: NetworkEvent): void {
+    if (!this.#link || event === 'tap') return;
+    const peer = this.#link.peer ?? 'device server';
+    const how = event === 'net-end' ? 'closed by the device' : `lost (errno ${this.tty.channel.netErrno})`;
+    this.#lost(new Fault('PEER_CLOSED', `${peer}: data connection ${how}`));
+  }
+
+  #onTty(event: TtyEvent): void {
+    switch (event.type) {
+      case 'opened':
+        this.#trace?.event(`opened, ${formatSettings(this.tty.settings)}`);
+        this.#dispatch({ type: 'opened' });
+        break;
+      case 'closed':
+        this.#trace?.event('closed');
+        this.#dispatch({ type: 'closed', parked: this.tty.channel.counters.downParked });
+        break;
+      case 'settings':
+        this.#trace?.event(`settings ${formatSettings(event.settings)}`);
+        this.#orResume(() => this.#lines.settingsChanged());
+        this.#o.changed();
+        break;
+      case 'flush':
+        this.#trace?.event(`flush ${event.queue}`);
+        this.#orResume(() => this.#lines.flush(event.queue));
+        break;
+      case 'lines':
+      case 'break':
+      case 'transmitter':
+        this.#request(event);
+        break;
+      case 'failed':
+        this.record.failed(new Fault('TTY_GONE', event.reason));
+        this.#dispatch({ type: 'tty-failed', reason: event.reason });
+        break;
+      default:
+        event satisfies never;
+    }
+  }
+
+  #request(request: LineRequest): void {
+    this.#trace?.event(request.type);
+    if (this.#linkReady()) this.#lines.request(request);
+  }
+
+  /** Work for the device when it is there; else it is told all when it comes, and nothing waits for an answer now. */
+  #orResume(work: () => void): void {
+    if (this.#linkReady()) work();
+    else if (this.#state.name !== 'initialising') this.tty.channel.resume('down');
+  }
+
+  #onReport(report: LineReport): void {
+    this.record.reported(report);
+    if (report.type === 'refused') this.#lines.refused(this.record.acknowledged);
+    this.tty.report(report);
+    this.#o.changed();
+  }
+}
+
+function asFault(error: unknown): Fault {
+  return isFault(error) ? error : new Fault('SYSTEM', messageOf(error), { cause: error });
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
