@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../base/clock.js';
 import { Fault, isFault, messageOf } from '../base/fault.js';
 import type { Log } from '../base/log.js';
 import type { Link, LinkEvents } from '../link/link.js';
-import type { ChannelCounters } from '../native/channel.js';
+import type { ChannelCounters, TapRecord } from '../native/channel.js';
 import { discardInput } from '../native/socket.js';
 import { formatSettings } from '../serial/format.js';
 import type { LineReport, LineRequest, OutputLines } from '../serial/line.js';
@@ -13,7 +13,7 @@ import { Dialler } from './dialler.js';
 import { LineSync } from './line-sync.js';
 import { type Effect, type Event, type State, step } from './machine.js';
 import { OfflineOutput } from './offline-output.js';
-import { drainOutput } from './output-drain.js';
+import { drainOutput, endPolitely } from './output-drain.js';
 import { desiredLines, lookAheadBytes, type PortPolicy } from './policy.js';
 import { PortRecord } from './port-record.js';
 import type { GateTicket } from './server-gate.js';
@@ -38,7 +38,13 @@ export interface SessionOptions {
 export interface SessionTrace {
   command(direction: 'sent' | 'received', bytes: Uint8Array, text: string): void;
   event(text: string): void;
+  data(records: readonly TapRecord[]): void;
+  /** Bytes passed that the trace was too slow for. */
+  lost(bytes: number): void;
 }
+
+/** Bytes that a trace may lag behind before it loses some, and says so. */
+const TAP_BYTES = 262_144;
 
 export class Session {
   readonly tty: Tty;
@@ -60,6 +66,7 @@ export class Session {
   /** The connection being made follows one that was lost, or a time without one in which the offline policy ruled. */
   #reconnect = false;
   #trace: SessionTrace | undefined;
+  #tapLost = 0;
 
   constructor(options: SessionOptions) {
     const { tty, policy, clock, log } = options;
@@ -114,6 +121,8 @@ export class Session {
   set trace(trace: SessionTrace | undefined) {
     this.#trace = trace;
     if (this.#link) this.#link.traced = trace !== undefined;
+    this.#tapLost = this.tty.channel.counters.tapDropped;
+    this.tty.channel.tap(trace ? TAP_BYTES : 0);
   }
 
   /**
@@ -122,28 +131,18 @@ export class Session {
    */
   async stop(drainMs: number): Promise<void> {
     const link = this.#link;
-    if (link && this.#linkReady()) await this.#endPolitely(link, drainMs);
+    if (link && this.#linkReady()) {
+      this.#draining?.abort();
+      await endPolitely(this.tty, link, this.#o.clock, drainMs, () => {
+        this.#offline.drop();
+        return this.#lines.finish(link, this.tty.hangUpOnClose);
+      }).catch((error: unknown) => this.#o.log.log('debug', `end of the connection: ${messageOf(error)}`));
+    }
     this.#dispatch({ type: 'stop' });
     this.#offline.end();
     this.#o.ticket.leave();
     await link?.close();
     this.tty.close();
-  }
-
-  async #endPolitely(link: Link, drainMs: number): Promise<void> {
-    const deadline = new AbortController();
-    const timer = this.#o.clock.after(drainMs, () => deadline.abort());
-    try {
-      this.#draining?.abort();
-      this.tty.channel.stop('down');
-      await drainOutput(this.tty.channel, link, this.#o.clock, drainMs, deadline.signal);
-      this.#offline.drop();
-      await Promise.race([this.#lines.finish(link, this.tty.hangUpOnClose), aborted(deadline.signal)]);
-    } catch (error) {
-      this.#o.log.log('debug', `end of the connection: ${messageOf(error)}`);
-    } finally {
-      timer.cancel();
-    }
   }
 
   #linkReady(): boolean {
@@ -343,15 +342,29 @@ export class Session {
   #onReplaced(last: ChannelCounters): void {
     this.#offline.end();
     this.record.absorb(last);
+    this.#tapLost = 0;
+    if (this.#trace) this.tty.channel.tap(TAP_BYTES);
     if (this.#link && this.#linkReady()) this.#attach();
   }
 
   /** The data connection ended, as the pump saw it. */
   #onNetwork(event: NetworkEvent): void {
-    if (!this.#link || event === 'tap') return;
+    if (event === 'tap') {
+      this.#readTap();
+      return;
+    }
+    if (!this.#link) return;
     const peer = this.#link.peer ?? 'device server';
     const how = event === 'net-end' ? 'closed by the device' : `lost (errno ${this.tty.channel.netErrno})`;
     this.#lost(new Fault('PEER_CLOSED', `${peer}: data connection ${how}`));
+  }
+
+  #readTap(): void {
+    const { channel } = this.tty;
+    this.#trace?.data(channel.readTap());
+    const lost = channel.counters.tapDropped - this.#tapLost;
+    this.#tapLost += lost;
+    if (lost > 0) this.#trace?.lost(lost);
   }
 
   #onTty(event: TtyEvent): void {
@@ -408,11 +421,4 @@ export class Session {
 
 function asFault(error: unknown): Fault {
   return isFault(error) ? error : new Fault('SYSTEM', messageOf(error), { cause: error });
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

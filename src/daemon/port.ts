@@ -1,0 +1,99 @@
+// One configured tty of the driver, running: its virtual TTY, its session, its traces. A port whose TTY cannot be made
+// is there all the same, failed, with the reason; the others do not notice.
+import type { PortView, TraceRecord } from '../api/types.js';
+import type { Clock } from '../base/clock.js';
+import { Fault, isFault, messageOf } from '../base/fault.js';
+import type { Log } from '../base/log.js';
+import type { ResolvedTty } from '../config/resolved.js';
+import type { PortPolicy } from '../driver/policy.js';
+import type { GateTicket } from '../driver/server-gate.js';
+import { Session } from '../driver/session.js';
+import type { Link } from '../link/link.js';
+import type { Tty } from '../tty/tty.js';
+import { failedPortView, portView } from './port-view.js';
+import { TraceFan } from './trace-fan.js';
+
+export interface PortOptions {
+  readonly config: ResolvedTty;
+  /** What an application opens. */
+  readonly path: string;
+  /** Throws a Fault where the TTY cannot be made. */
+  readonly makeTty: () => Tty;
+  readonly makeLink: () => Link;
+  readonly ticket: GateTicket;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly changed: (port: Port) => void;
+  readonly faulted: (port: Port, fault: Fault) => void;
+  readonly recovered: (port: Port) => void;
+}
+
+export class Port {
+  readonly config: ResolvedTty;
+  readonly #o: PortOptions;
+  readonly #session: Session | undefined;
+  readonly #fault: { fault: Fault; at: string } | undefined;
+  readonly #traces: TraceFan;
+
+  constructor(options: PortOptions) {
+    this.#o = options;
+    this.config = options.config;
+    this.#traces = new TraceFan(options.clock, (on) => {
+      if (this.#session) this.#session.trace = on ? this.#traces : undefined;
+    });
+    try {
+      const tty = options.makeTty();
+      this.#session = new Session({
+        tty,
+        policy: portPolicy(options.config),
+        ticket: options.ticket,
+        makeLink: options.makeLink,
+        clock: options.clock,
+        log: options.log,
+        changed: () => options.changed(this),
+        faulted: (fault) => options.faulted(this, fault),
+        recovered: () => options.recovered(this),
+      });
+    } catch (error) {
+      const fault = isFault(error) ? error : new Fault('SYSTEM', messageOf(error), { cause: error });
+      this.#fault = { fault, at: new Date(options.clock.wallTime()).toISOString() };
+    }
+  }
+
+  get name(): string {
+    return this.config.name;
+  }
+
+  /** Why the port could not be made. */
+  get fault(): Fault | undefined {
+    return this.#fault?.fault;
+  }
+
+  start(): void {
+    this.#session?.start();
+  }
+
+  /** @param nowMs CLOCK_MONOTONIC */
+  view(nowMs: number): PortView {
+    if (this.#session) return portView(this.config, this.#session, nowMs);
+    const code = this.#fault?.fault.code ?? 'SYSTEM';
+    const message = this.#fault?.fault.message ?? '';
+    return failedPortView(this.config, this.#o.path, { code, message, at: this.#fault?.at ?? '' });
+  }
+
+  trace(listener: (record: TraceRecord) => void): () => void {
+    return this.#traces.add(listener);
+  }
+
+  /** Never rejects. */
+  async stop(drainMs: number): Promise<void> {
+    this.#traces.event('port stopped');
+    this.#traces.close();
+    if (this.#session) await this.#session.stop(drainMs);
+    else this.#o.ticket.leave();
+  }
+}
+
+function portPolicy(config: ResolvedTty): PortPolicy {
+  return { ...config.policy, lines: config.lines, fifoBytes: config.fifoBytes };
+}

@@ -1,0 +1,250 @@
+// All ports of one configuration, wanted against running. A reload checks everything first, then replaces only the ports
+// that changed; an unchanged port is not touched, and an invalid file disturbs nothing.
+import type { DaemonControl } from '../api/daemon.js';
+import {
+  API_VERSION,
+  type PortView,
+  type ReloadResult,
+  type StatusView,
+  type TraceRecord,
+  type WatchEvent,
+} from '../api/types.js';
+import type { Clock, Timer } from '../base/clock.js';
+import type { Fault } from '../base/fault.js';
+import type { Log } from '../base/log.js';
+import { type ResolvedConfig, type ResolvedTty, sameTty } from '../config/resolved.js';
+import type { Link } from '../link/link.js';
+import type { Tty } from '../tty/tty.js';
+import { Port } from './port.js';
+import { serverView } from './port-view.js';
+import type { RunningServer } from './running-server.js';
+
+export type LoadResult = { readonly config: ResolvedConfig } | { readonly errors: readonly string[] };
+
+export interface SupervisorOptions {
+  readonly version: string;
+  readonly configFile: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: () => number;
+  /** Reads the configuration again. Never rejects for a bad file. */
+  readonly load: () => LoadResult;
+  readonly makeTty: (config: ResolvedConfig, tty: ResolvedTty, log: Log) => Tty;
+  readonly ttyPath: (config: ResolvedConfig, tty: ResolvedTty) => string;
+  readonly makeLink: (tty: ResolvedTty, server: RunningServer, log: Log) => Link;
+  readonly makeServer: (name: string, address: string) => RunningServer;
+  readonly faulted: (server: string, tty: string, fault: Fault) => void;
+  readonly recovered: (server: string, tty: string) => void;
+  /** CLOCK_MONOTONIC milliseconds. */
+  readonly monotonicMs: () => number;
+  readonly pumpHeartbeatMs: () => number;
+}
+
+/** How long a changed or removed port may take to transmit what its application wrote. */
+const RELOAD_DRAIN_MS = 3000;
+/** Changes of one port within this time are one event for those who watch. */
+const WATCH_MS = 100;
+
+export class Supervisor implements DaemonControl {
+  readonly #o: SupervisorOptions;
+  readonly #ports = new Map<string, Port>();
+  readonly #servers = new Map<string, RunningServer>();
+  readonly #watchers = new Set<(event: WatchEvent) => void>();
+  readonly #changed = new Set<Port>();
+  readonly #startedAt: string;
+  #config: ResolvedConfig;
+  #lastReload: StatusView['lastReload'] = null;
+  #watchTimer: Timer | undefined;
+  #reloading: Promise<ReloadResult> | undefined;
+
+  constructor(options: SupervisorOptions, config: ResolvedConfig) {
+    this.#o = options;
+    this.#config = config;
+    this.#startedAt = new Date(options.clock.wallTime()).toISOString();
+  }
+
+  get config(): ResolvedConfig {
+    return this.#config;
+  }
+
+  /** Makes all ports. When it returns every link exists, or its port says why not. */
+  start(): void {
+    for (const tty of this.#config.ttys) this.#add(tty);
+  }
+
+  /** Closes all ports cleanly; each may take `drainMs` to transmit. Never rejects. */
+  async stop(drainMs: number): Promise<void> {
+    this.#watchTimer?.cancel();
+    await Promise.all([...this.#ports.values()].map((port) => port.stop(drainMs)));
+    this.#ports.clear();
+    this.#watchers.clear();
+  }
+
+  status(): StatusView {
+    const views = this.ports();
+    return {
+      apiVersion: API_VERSION,
+      version: this.#o.version,
+      pid: process.pid,
+      startedAt: this.#startedAt,
+      configFile: this.#o.configFile,
+      runtimeDir: this.#config.runtimeDir,
+      ports: views.length,
+      up: views.filter((view) => view.state === 'up' && view.peer !== null).length,
+      open: views.filter((view) => view.open).length,
+      failed: views.filter((view) => view.state === 'failed').length,
+      servers: this.#config.servers.map((server) =>
+        serverView(
+          server.name,
+          server.address,
+          server.protocol,
+          views.filter((view) => view.server === server.name),
+          this.#servers.get(server.name)?.gate.down ?? false,
+        ),
+      ),
+      pumpHeartbeatAgeMs: Math.max(0, Math.round(this.#o.monotonicMs() - this.#o.pumpHeartbeatMs())),
+      lastReload: this.#lastReload,
+    };
+  }
+
+  ports(): PortView[] {
+    const now = this.#o.monotonicMs();
+    return [...this.#ports.values()].map((port) => port.view(now));
+  }
+
+  port(name: string): PortView | undefined {
+    return this.#find(name)?.view(this.#o.monotonicMs());
+  }
+
+  trace(name: string, listener: (record: TraceRecord) => void): () => void {
+    return this.#find(name)?.trace(listener) ?? (() => {});
+  }
+
+  watch(listener: (event: WatchEvent) => void): () => void {
+    for (const port of this.ports()) listener({ type: 'port', port });
+    this.#watchers.add(listener);
+    return () => this.#watchers.delete(listener);
+  }
+
+  /** One reload at a time; who asks meanwhile gets the result of a fresh one after it. */
+  async reload(): Promise<ReloadResult> {
+    while (this.#reloading) await this.#reloading;
+    this.#reloading = this.#reload();
+    try {
+      return await this.#reloading;
+    } finally {
+      this.#reloading = undefined;
+    }
+  }
+
+  async #reload(): Promise<ReloadResult> {
+    const loaded = this.#o.load();
+    const result: ReloadResult = { ok: true, added: [], removed: [], changed: [], unchanged: 0, errors: [] };
+    if ('errors' in loaded) {
+      result.ok = false;
+      result.errors = [...loaded.errors];
+      this.#reloaded(result, `${this.#o.configFile}: ${loaded.errors.length} errors, nothing changed: ${loaded.errors[0] ?? ''}`);
+      return result;
+    }
+    const { config } = loaded;
+    if (config.runtimeDir !== this.#config.runtimeDir || config.linkDir !== this.#config.linkDir) {
+      result.ok = false;
+      result.errors = ['runtimeDir and linkDir cannot change while the daemon runs: restart it'];
+      this.#reloaded(result, result.errors[0] ?? '');
+      return result;
+    }
+    await this.#become(config, result);
+    this.#reloaded(
+      result,
+      `${result.added.length} added, ${result.removed.length} removed, ${result.changed.length} changed, ${result.unchanged} unchanged`,
+    );
+    return result;
+  }
+
+  async #become(config: ResolvedConfig, result: ReloadResult): Promise<void> {
+    const wanted = new Map(config.ttys.map((tty) => [tty.name, tty]));
+    const leaving: Promise<void>[] = [];
+    for (const [name, port] of [...this.#ports]) {
+      const tty = wanted.get(name);
+      // A port that could not be made is tried again by a reload.
+      if (tty && sameTty(tty, port.config) && !port.fault) {
+        result.unchanged++;
+        continue;
+      }
+      (tty ? result.changed : result.removed).push(name);
+      this.#ports.delete(name);
+      this.#changed.delete(port);
+      leaving.push(port.stop(RELOAD_DRAIN_MS));
+    }
+    await Promise.all(leaving);
+    this.#config = config;
+    for (const name of result.removed) this.#tell({ type: 'removed', name });
+    for (const tty of config.ttys) {
+      if (this.#ports.has(tty.name)) continue;
+      if (!result.changed.includes(tty.name)) result.added.push(tty.name);
+      this.#add(tty);
+    }
+    const used = new Set(config.ttys.map((tty) => tty.serverName));
+    for (const name of [...this.#servers.keys()]) if (!used.has(name)) this.#servers.delete(name);
+  }
+
+  #reloaded(result: ReloadResult, message: string): void {
+    this.#lastReload = { at: new Date(this.#o.clock.wallTime()).toISOString(), ok: result.ok, message };
+    this.#o.log.log(result.ok ? 'info' : 'error', `reload: ${message}`, { event: 'reload' });
+    this.#tell({ type: 'reload', result });
+  }
+
+  #add(tty: ResolvedTty): void {
+    const server = this.#server(tty);
+    const log = this.#o.log.child({ tty: tty.name, server: tty.serverName });
+    const config = this.#config;
+    const port = new Port({
+      config: tty,
+      path: this.#o.ttyPath(config, tty),
+      makeTty: () => this.#o.makeTty(config, tty, log),
+      makeLink: () => this.#o.makeLink(tty, server, log),
+      ticket: server.gate.enter(),
+      clock: this.#o.clock,
+      log,
+      changed: (changed) => this.#portChanged(changed),
+      faulted: (_, fault) => this.#o.faulted(tty.serverName, tty.name, fault),
+      recovered: () => this.#o.recovered(tty.serverName, tty.name),
+    });
+    this.#ports.set(tty.name, port);
+    if (port.fault) log.log('error', port.fault.message, { event: 'port-failed', code: port.fault.code });
+    port.start();
+    this.#portChanged(port);
+  }
+
+  #server(tty: ResolvedTty): RunningServer {
+    let server = this.#servers.get(tty.serverName);
+    // A changed address is another server: its ports have changed with it.
+    if (!server || server.address !== tty.address) {
+      server = this.#o.makeServer(tty.serverName, tty.address);
+      this.#servers.set(tty.serverName, server);
+    }
+    return server;
+  }
+
+  #find(name: string): Port | undefined {
+    const port = this.#ports.get(name);
+    if (port) return port;
+    for (const other of this.#ports.values()) if (other.config.aliases.includes(name)) return other;
+    return undefined;
+  }
+
+  #portChanged(port: Port): void {
+    if (this.#watchers.size === 0) return;
+    this.#changed.add(port);
+    this.#watchTimer ??= this.#o.clock.after(WATCH_MS, () => {
+      this.#watchTimer = undefined;
+      const now = this.#o.monotonicMs();
+      for (const changed of this.#changed) this.#tell({ type: 'port', port: changed.view(now) });
+      this.#changed.clear();
+    });
+  }
+
+  #tell(event: WatchEvent): void {
+    for (const watcher of this.#watchers) watcher(event);
+  }
+}
