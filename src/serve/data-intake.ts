@@ -1,0 +1,132 @@
+// The data socket of one client: bytes from the network to the port, and only as many as the port has room for, so that
+// a line that stands shuts the TCP window; bytes from the port to the network, and only as many as TCP has room for.
+// Never changes a byte and knows no commands. Follows docs/protocol/realcom.md section 5.
+import type { Socket } from 'node:net';
+import type { Uart } from '../uart/uart.js';
+
+/** What `takeAll` may hold beyond the port's own queue. */
+const ELASTIC_BYTES = 64 * 1024;
+
+export class DataIntake {
+  readonly #socket: Socket;
+  readonly #uart: Uart;
+  #pending: Uint8Array[] = [];
+  #pendingBytes = 0;
+  #takingAll = 0;
+  #closed = false;
+  #received = 0;
+  #sent = 0;
+
+  constructor(socket: Socket, uart: Uart) {
+    this.#socket = socket;
+    this.#uart = uart;
+    // A 'readable' stream reads one chunk ahead and then stops reading its descriptor until somebody calls read().
+    socket.on('readable', () => this.#pull());
+    socket.on('drain', () => uart.resumeInput());
+  }
+
+  /** Bytes from the client that the port has not accepted yet. */
+  get waiting(): number {
+    return this.#pendingBytes + (this.#closed ? 0 : this.#socket.readableLength);
+  }
+
+  /** Bytes for the client that its TCP has not taken yet. */
+  get unsent(): number {
+    return this.#closed ? 0 : this.#socket.writableLength;
+  }
+
+  /** Totals: taken from the network, and given to it. */
+  get received(): number {
+    return this.#received;
+  }
+
+  get sent(): number {
+    return this.#sent;
+  }
+
+  /** The port has room again. */
+  portWritable(): void {
+    while (this.#pending.length > 0) {
+      const first = this.#pending[0] ?? new Uint8Array(0);
+      const accepted = this.#uart.write(first);
+      this.#pendingBytes -= accepted;
+      if (accepted < first.length) {
+        this.#pending[0] = first.subarray(accepted);
+        return;
+      }
+      this.#pending.shift();
+    }
+    this.#pull();
+  }
+
+  /** From the line. */
+  fromPort(bytes: Uint8Array): void {
+    if (this.#closed || this.#socket.destroyed) return;
+    this.#sent += bytes.length;
+    if (!this.#socket.write(bytes)) this.#uart.pauseInput();
+  }
+
+  /**
+   * Takes everything that already is in the data socket, whether the port has room or not: a command that must not
+   * overtake data (new settings, break, flush, a question for the queue) waits for this.
+   *
+   * The command came in the poll phase of the event loop, and reading starts when this asks for it; so the socket is
+   * read in the poll phase of the *next* turn. The first immediate runs at the end of this turn, the second at the end
+   * of the next: after it, one read has been tried. It goes on until a turn brings nothing, or the bound is reached: a
+   * client that keeps sending cannot keep its own command waiting, and the queue is then not empty anyway.
+   */
+  async takeAll(): Promise<void> {
+    this.#takingAll++;
+    try {
+      let before: number;
+      do {
+        before = this.#received;
+        this.#pull();
+        await nextTurn();
+        await nextTurn();
+        this.#pull();
+      } while (!this.#closed && this.#received > before && this.#pendingBytes < ELASTIC_BYTES);
+    } finally {
+      this.#takingAll--;
+    }
+  }
+
+  /** Drops what the port has not accepted; returns how many bytes. */
+  drop(): number {
+    const dropped = this.#pendingBytes;
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    return dropped;
+  }
+
+  /** The socket is gone, or about to be. */
+  close(): void {
+    this.#closed = true;
+    this.drop();
+    this.#uart.resumeInput();
+  }
+
+  #pull(): void {
+    while (!this.#closed && this.#mayRead()) {
+      const chunk: unknown = this.#socket.read();
+      if (!(chunk instanceof Uint8Array)) return;
+      this.#received += chunk.length;
+      this.#give(chunk);
+    }
+  }
+
+  #mayRead(): boolean {
+    return this.#pending.length === 0 || (this.#takingAll > 0 && this.#pendingBytes < ELASTIC_BYTES);
+  }
+
+  #give(chunk: Uint8Array): void {
+    const accepted = this.#pending.length === 0 ? this.#uart.write(chunk) : 0;
+    if (accepted === chunk.length) return;
+    this.#pending.push(chunk.subarray(accepted));
+    this.#pendingBytes += chunk.length - accepted;
+  }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

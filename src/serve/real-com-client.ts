@@ -1,0 +1,264 @@
+// One host of one port: its command and its data connection, from the first of them until either is lost. It performs
+// what the device engine says, in order, on the sockets and on the port.
+// Never decides who may connect and survives nothing: a host that comes back is a new client.
+// Follows docs/protocol/realcom.md sections 1.4, 3 and 12.
+import { isIPv6, type Socket } from 'node:net';
+import type { Clock, Timer } from '../base/clock.js';
+import { messageOf } from '../base/fault.js';
+import { describeFrame } from '../protocol/realcom/describe.js';
+import { DeviceEngine, type DeviceOutput } from '../protocol/realcom/device.js';
+import type { LineReport, LineRequest, LineSettings } from '../serial/line.js';
+import type { Uart } from '../uart/uart.js';
+import { type AnswerFaults, CommandSender } from './command-line.js';
+import { DataIntake } from './data-intake.js';
+
+export type SocketKind = 'command' | 'data';
+
+/** What is told of a client, for the log and for tests. */
+export type ClientEvent =
+  | { readonly type: 'request'; readonly request: LineRequest; readonly refused: boolean }
+  | { readonly type: 'note'; readonly text: string }
+  /** A frame to the host; `text` as in a trace. */
+  | { readonly type: 'frame'; readonly bytes: Uint8Array; readonly text: string };
+
+export interface ClientOptions {
+  readonly clock: Clock;
+  readonly uart: Uart;
+  readonly peer: string;
+  readonly faults: AnswerFaults;
+  readonly notifyDelayMs: number;
+  readonly pollingMs: number;
+  readonly maxMissedPolls: number;
+  readonly pairTimeoutMs: number;
+  refuses(settings: LineSettings): boolean;
+  event(event: ClientEvent): void;
+  /** At most once: both sockets are being destroyed. */
+  ended(reason: string): void;
+}
+
+const KEEP_ALIVE_MS = 10_000;
+
+export class RealComClient {
+  readonly peer: string;
+  readonly #options: ClientOptions;
+  readonly #engine: DeviceEngine;
+  readonly #outputs: DeviceOutput[] = [];
+  readonly #timers: Partial<Record<'engine' | 'notify' | 'poll' | 'pair' | 'queue', Timer>> = {};
+  #command: Socket | undefined;
+  #sender: CommandSender | undefined;
+  #data: Socket | undefined;
+  #intake: DataIntake | undefined;
+  #reports: LineReport[] = [];
+  #asked: 'tx' | 'rx' | undefined;
+  #performing = false;
+  #ended = false;
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.peer = options.peer;
+    const { uart } = options;
+    this.#engine = new DeviceEngine({
+      settings: uart.settings,
+      modemLines: uart.modemLines,
+      preamble: isIPv6(options.peer) && !options.peer.startsWith('::ffff:') ? 'auto' : 'off',
+      maxMissedPolls: options.maxMissedPolls,
+    });
+    this.#arm('pair', options.pairTimeoutMs, () => this.end('its second connection did not come'));
+    this.#armPoll();
+  }
+
+  has(kind: SocketKind): boolean {
+    return (kind === 'command' ? this.#command : this.#data) !== undefined;
+  }
+
+  /** Takes no socket any more. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** A PORT_INIT has been answered. */
+  get initialised(): boolean {
+    return this.#engine.initialised;
+  }
+
+  get intake(): DataIntake | undefined {
+    return this.#intake;
+  }
+
+  /** Takes a socket that does not read yet. */
+  adopt(kind: SocketKind, socket: Socket): void {
+    socket.on('end', () => this.end(`the host closed the ${kind} connection`));
+    socket.on('error', (error) => this.end(`${kind} connection: ${messageOf(error)}`));
+    socket.on('close', () => this.end(`${kind} connection lost`));
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    if (kind === 'data') {
+      this.#data = socket;
+      this.#intake = new DataIntake(socket, this.#options.uart);
+    } else {
+      this.#command = socket;
+      this.#sender = new CommandSender(socket, this.#options.clock, this.#options.faults);
+      socket.on('data', (bytes: Uint8Array) => {
+        if (!this.#options.faults.mute) this.#perform(this.#engine.receive(bytes));
+      });
+      socket.resume();
+    }
+    if (this.has('command') && this.has('data')) this.#disarm('pair');
+  }
+
+  // from the port
+
+  received(bytes: Uint8Array): void {
+    this.#intake?.fromPort(bytes);
+  }
+
+  portWritable(): void {
+    this.#intake?.portWritable();
+  }
+
+  portDrained(): void {
+    this.#lookAtQueue();
+  }
+
+  /** Several changes within the delay are one NOTIFY. */
+  report(report: LineReport): void {
+    this.#reports.push(report);
+    if (this.#timers.notify !== undefined) return;
+    this.#arm('notify', this.#options.notifyDelayMs, () => {
+      this.#perform(this.#engine.report(...this.#reports.splice(0)));
+    });
+  }
+
+  // hooks
+
+  /** Sends bytes that no engine made. */
+  sendRaw(bytes: Uint8Array): void {
+    this.#sender?.send(bytes);
+  }
+
+  /** reset: RST; end: FIN. Ends this client in any case, as the loss of one socket does. */
+  kill(which: SocketKind | 'both', how: 'reset' | 'end'): void {
+    const sockets = which === 'both' ? [this.#command, this.#data] : [which === 'command' ? this.#command : this.#data];
+    for (const socket of sockets) {
+      if (how === 'reset') socket?.resetAndDestroy();
+      else socket?.destroy();
+    }
+    this.end(`killed (${which}, ${how})`);
+  }
+
+  end(reason: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#outputs.length = 0;
+    for (const timer of Object.values(this.#timers)) timer.cancel();
+    this.#sender?.close();
+    this.#intake?.close();
+    this.#command?.destroy();
+    this.#data?.destroy();
+    this.#options.ended(reason);
+  }
+
+  // the engine's outputs
+
+  #perform(outputs: readonly DeviceOutput[]): void {
+    this.#outputs.push(...outputs);
+    if (this.#performing) return;
+    this.#performing = true;
+    this.#performAll()
+      .catch((error: unknown) => this.end(`port: ${messageOf(error)}`))
+      .finally(() => {
+        this.#performing = false;
+      });
+  }
+
+  async #performAll(): Promise<void> {
+    for (let output = this.#outputs.shift(); output !== undefined; output = this.#outputs.shift()) {
+      if (this.#ended) return;
+      await this.#performOne(output);
+    }
+  }
+
+  async #performOne(output: DeviceOutput): Promise<void> {
+    switch (output.type) {
+      case 'write':
+        this.#options.event({
+          type: 'frame',
+          bytes: output.bytes,
+          text: output.frame === undefined ? 'preamble' : describeFrame(output.frame),
+        });
+        this.#sender?.send(output.bytes);
+        return;
+      case 'take-data':
+        await this.#intake?.takeAll();
+        return;
+      case 'request':
+        await this.#request(output.request);
+        return;
+      case 'queue':
+        this.#asked = output.queue;
+        this.#arm('queue', output.maxMs, () => this.#tellQueue());
+        if (output.maxMs === 0) this.#tellQueue();
+        else this.#lookAtQueue();
+        return;
+      case 'timer':
+        if (output.afterMs === undefined) this.#disarm('engine');
+        else this.#arm('engine', output.afterMs, () => this.#perform(this.#engine.timeout()));
+        return;
+      case 'note':
+        this.#options.event({ type: 'note', text: output.text });
+        return;
+      case 'close':
+        this.end(output.fault.message);
+        return;
+      default:
+        output satisfies never;
+    }
+  }
+
+  async #request(request: LineRequest): Promise<void> {
+    const { uart } = this.#options;
+    if (request.type === 'flush' && request.queue !== 'rx') this.#intake?.drop();
+    const refused = request.type === 'settings' && this.#options.refuses(request.settings);
+    const done = !refused && (await uart.request(request));
+    if (this.#ended) return;
+    this.#options.event({ type: 'request', request, refused: !done });
+    this.#outputs.push(...this.#engine.applied({ lines: uart.modemLines, refused: !done }));
+  }
+
+  #queueOf(queue: 'tx' | 'rx'): number {
+    const { uart } = this.#options;
+    if (queue === 'tx') return uart.outputQueue + (this.#intake?.waiting ?? 0);
+    return uart.inputQueue + (this.#intake?.unsent ?? 0);
+  }
+
+  #lookAtQueue(): void {
+    if (this.#asked !== undefined && this.#queueOf(this.#asked) === 0) this.#tellQueue();
+  }
+
+  #tellQueue(): void {
+    const queue = this.#asked;
+    if (queue === undefined) return;
+    this.#asked = undefined;
+    this.#disarm('queue');
+    this.#perform(this.#engine.queueIs(this.#queueOf(queue)));
+  }
+
+  #armPoll(): void {
+    this.#arm('poll', this.#options.pollingMs, () => {
+      this.#perform(this.#engine.poll());
+      this.#armPoll();
+    });
+  }
+
+  #arm(name: 'engine' | 'notify' | 'poll' | 'pair' | 'queue', afterMs: number, fn: () => void): void {
+    this.#disarm(name);
+    this.#timers[name] = this.#options.clock.after(afterMs, () => {
+      delete this.#timers[name];
+      if (!this.#ended) fn();
+    });
+  }
+
+  #disarm(name: 'engine' | 'notify' | 'poll' | 'pair' | 'queue'): void {
+    this.#timers[name]?.cancel();
+    delete this.#timers[name];
+  }
+}

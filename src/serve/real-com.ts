@@ -1,0 +1,288 @@
+// The Real COM server of one serial port: a data and a command listener, and one host at a time.
+// Never lets a second host disturb the first: it waits a moment and is then closed, since the vendor's daemon tries a
+// port that closes at once again every 23 ms. Follows docs/protocol/realcom.md sections 1.3, 1.4, 1.5, 12 and 13.
+import type { Socket } from 'node:net';
+import type { Clock, Timer } from '../base/clock.js';
+import { type Fault, messageOf } from '../base/fault.js';
+import type { LineReport, LineSettings } from '../serial/line.js';
+import type { Uart } from '../uart/uart.js';
+import type { AnswerFaults } from './command-line.js';
+import { Listener } from './listener.js';
+import { type ClientEvent, RealComClient, type SocketKind } from './real-com-client.js';
+
+export type PortEvent =
+  | ClientEvent
+  | { readonly type: 'connected'; readonly kind: SocketKind; readonly peer: string }
+  | { readonly type: 'disconnected'; readonly peer: string; readonly reason: string }
+  /** Another host has the port. */
+  | { readonly type: 'busy'; readonly kind: SocketKind; readonly peer: string }
+  | { readonly type: 'failed'; readonly fault: Fault };
+
+/** Times in milliseconds. */
+export interface RealComOptions {
+  readonly clock: Clock;
+  readonly address: string;
+  /** 0: any free one. */
+  readonly dataPort: number;
+  readonly commandPort: number;
+  readonly uart: Uart;
+  /** Between POLLINGs; default 30 s. */
+  readonly pollingMs?: number;
+  /** POLLINGs without sign of life after which the host is dropped; 0: never. Default 3. */
+  readonly maxMissedPolls?: number;
+  /** Changes of the lines within this time are one NOTIFY; default 5. */
+  readonly notifyDelayMs?: number;
+  /** How long a host waits while another has the port; default 500. It gets the port if that becomes free. */
+  readonly busyHoldMs?: number;
+  /** How long one connection may stay without the other; default 60 s. */
+  readonly pairTimeoutMs?: number;
+  event?(event: PortEvent): void;
+}
+
+interface Held {
+  readonly kind: SocketKind;
+  readonly socket: Socket;
+  readonly timer: Timer;
+}
+
+/** More sockets than this do not wait: they are closed at once. */
+const MAX_HELD = 8;
+
+/** Bytes that node reads ahead per socket: a data socket is read only as far as the port has room. */
+const DATA_MARK = 4096;
+const COMMAND_MARK = 4096;
+
+export class RealComPort {
+  readonly #options: RealComOptions;
+  readonly #uart: Uart;
+  readonly #data: Listener;
+  readonly #command: Listener;
+  readonly #held = new Set<Held>();
+  readonly #sockets = new Set<Socket>();
+  #client: RealComClient | undefined;
+  #refuse: ((settings: LineSettings) => boolean) | undefined;
+  #closed = false;
+
+  /** For tests: how the command connection misbehaves. Takes effect at once and stays over reconnects. */
+  readonly answers: AnswerFaults = { mute: false, delayMs: 0, byteByByte: false };
+  /** For tests: as if another host had the port. */
+  occupied = false;
+  /** For tests: connections that arrived, and clients that got both of theirs. */
+  readonly counts = { data: 0, command: 0, paired: 0 };
+
+  constructor(options: RealComOptions) {
+    this.#options = options;
+    this.#uart = options.uart;
+    const listener = (kind: SocketKind, port: number, highWaterMark: number) =>
+      new Listener({
+        address: options.address,
+        port,
+        highWaterMark,
+        accepted: (socket) => this.#arrived(kind, socket),
+      });
+    this.#data = listener('data', options.dataPort, DATA_MARK);
+    this.#command = listener('command', options.commandPort, COMMAND_MARK);
+  }
+
+  get uart(): Uart {
+    return this.#uart;
+  }
+
+  get dataPort(): number {
+    return this.#data.port;
+  }
+
+  get commandPort(): number {
+    return this.#command.port;
+  }
+
+  /** The address of the host that has the port, or one connection to it. */
+  get peer(): string | undefined {
+    return this.#client?.peer;
+  }
+
+  /** Both connections are there, and PORT_INIT has been answered. */
+  get up(): boolean {
+    const client = this.#client;
+    return client !== undefined && client.has('data') && client.has('command') && client.initialised;
+  }
+
+  /** Bytes of the present host: taken from its data connection, and given to it. */
+  get bytes(): { readonly received: number; readonly sent: number } {
+    const intake = this.#client?.intake;
+    return { received: intake?.received ?? 0, sent: intake?.sent ?? 0 };
+  }
+
+  /** Opens the port and listens. Rejects with a Fault; nothing is left open then. */
+  async open(): Promise<void> {
+    try {
+      await this.#uart.open({
+        received: (bytes) => this.#client?.received(bytes),
+        report: (report) => this.#client?.report(report),
+        writable: () => this.#client?.portWritable(),
+        drained: () => this.#client?.portDrained(),
+        failed: (fault) => {
+          this.#tell({ type: 'failed', fault });
+          this.#client?.end(fault.message);
+        },
+      });
+      await this.resumeAccepting();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  /** Ends the host, the listeners and the port. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const held of [...this.#held]) this.#release(held);
+    this.#client?.end('the server is closing');
+    for (const socket of this.#sockets) socket.destroy();
+    await Promise.all([this.pauseAccepting(), this.#uart.close()]);
+  }
+
+  // hooks: what goes wrong with real device servers
+
+  /** Connections are refused until resumed. Those that exist live on. */
+  async pauseAccepting(): Promise<void> {
+    await Promise.all([this.#data.close(), this.#command.close()]);
+  }
+
+  /** Listens again, on the same ports. The command port last: hosts try it first. */
+  async resumeAccepting(): Promise<void> {
+    await this.#data.open();
+    try {
+      await this.#command.open();
+    } catch (error) {
+      await this.#data.close();
+      throw error;
+    }
+  }
+
+  /** Ends the present host's connection(s). False where there is no host. */
+  kill(which: SocketKind | 'both' = 'both', how: 'reset' | 'end' = 'reset'): boolean {
+    const client = this.#client;
+    client?.kill(which, how);
+    return client !== undefined;
+  }
+
+  /** Settings that it says true to are refused, whatever the port can do. */
+  refuseSettings(refuse: ((settings: LineSettings) => boolean) | undefined): void {
+    this.#refuse = refuse;
+  }
+
+  /** As if the line had told it: NOTIFY goes to the host. */
+  notify(report: LineReport): void {
+    this.#client?.report(report);
+  }
+
+  /** Any bytes to the host on the command connection. */
+  sendRaw(bytes: Uint8Array): void {
+    this.#client?.sendRaw(bytes);
+  }
+
+  // hosts
+
+  #arrived(kind: SocketKind, socket: Socket): void {
+    this.counts[kind]++;
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
+    // Before a client owns it nobody else listens; an error is always followed by 'close'.
+    socket.on('error', () => {});
+    const peer = socket.remoteAddress;
+    if (peer === undefined || this.#closed) {
+      socket.destroy(); // gone again before we came to it
+      return;
+    }
+    if (this.#free(kind, peer)) this.#admit(kind, socket, peer);
+    else this.#hold(kind, socket, peer);
+  }
+
+  #free(kind: SocketKind, peer: string): boolean {
+    if (this.occupied) return false;
+    const client = this.#client;
+    return client === undefined || (!client.ended && client.peer === peer && !client.has(kind));
+  }
+
+  #admit(kind: SocketKind, socket: Socket, peer: string): void {
+    this.#client ??= this.#newClient(peer);
+    this.#tell({ type: 'connected', kind, peer: `${peer}:${socket.remotePort ?? 0}` });
+    this.#client.adopt(kind, socket);
+    if (this.#client?.has('data') && this.#client.has('command')) this.counts.paired++;
+  }
+
+  #newClient(peer: string): RealComClient {
+    const client: RealComClient = new RealComClient({
+      clock: this.#options.clock,
+      uart: this.#uart,
+      peer,
+      faults: this.answers,
+      notifyDelayMs: this.#options.notifyDelayMs ?? 5,
+      pollingMs: this.#options.pollingMs ?? 30_000,
+      maxMissedPolls: this.#options.maxMissedPolls ?? 3,
+      pairTimeoutMs: this.#options.pairTimeoutMs ?? 60_000,
+      refuses: (settings) => this.#refuse?.(settings) ?? false,
+      event: (event) => this.#tell(event),
+      ended: (reason) => void this.#ended(client, reason),
+    });
+    return client;
+  }
+
+  async #ended(client: RealComClient, reason: string): Promise<void> {
+    this.#tell({ type: 'disconnected', peer: client.peer, reason });
+    // Nothing of this host reaches the next one: no byte, no break, no stopped transmitter, no raised line.
+    if (!this.#closed) {
+      try {
+        await this.#uart.request({ type: 'break', on: false });
+        await this.#uart.request({ type: 'flush', queue: 'both' });
+        await this.#uart.request({ type: 'transmitter', on: true });
+        await this.#uart.request({ type: 'lines', lines: { dtr: false, rts: false } });
+      } catch (error) {
+        this.#tell({ type: 'note', text: `the port could not be reset: ${messageOf(error)}` });
+      }
+    }
+    if (this.#client === client) this.#client = undefined;
+    this.#admitHeld();
+  }
+
+  /** A host that reconnects within milliseconds may be accepted before the end of its old connection is seen. */
+  #hold(kind: SocketKind, socket: Socket, peer: string): void {
+    this.#tell({ type: 'busy', kind, peer });
+    if (this.#held.size >= MAX_HELD) {
+      socket.destroy();
+      return;
+    }
+    const held: Held = {
+      kind,
+      socket,
+      timer: this.#options.clock.after(this.#options.busyHoldMs ?? 500, () => this.#release(held)),
+    };
+    this.#held.add(held);
+    socket.once('close', () => this.#forget(held));
+  }
+
+  #release(held: Held): void {
+    this.#forget(held);
+    held.socket.destroy();
+  }
+
+  #forget(held: Held): void {
+    held.timer.cancel();
+    this.#held.delete(held);
+  }
+
+  #admitHeld(): void {
+    if (this.#closed) return;
+    for (const held of [...this.#held]) {
+      const peer = held.socket.remoteAddress;
+      if (peer === undefined || held.socket.destroyed || !this.#free(held.kind, peer)) continue;
+      this.#forget(held);
+      this.#admit(held.kind, held.socket, peer);
+    }
+  }
+
+  #tell(event: PortEvent): void {
+    this.#options.event?.(event);
+  }
+}
