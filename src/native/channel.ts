@@ -94,8 +94,14 @@ export interface Channel {
   readonly attached: boolean;
   onEvent: (event: ChannelEvent) => void;
 
-  /** Joins the network side. The descriptor stays owned by the caller, who detaches before closing it. Directions keep their stop state. */
-  attach(fd: number): void;
+  /**
+   * Joins the network side. The descriptor stays owned by the caller, who detaches before closing it. Directions keep
+   * their stop state. `onLoss` is what happens to `down` bytes from the moment that the pump itself detaches (net-end,
+   * net-error); without it, `block`: nothing is lost before the caller has decided.
+   */
+  attach(fd: number, onLoss?: OfflineMode): void;
+  /** Changes what happens to `down` bytes without a network side: now, or once it is lost (`onLoss`). */
+  setOffline(offline: OfflineMode): void;
   /**
    * Unjoins the network side; what happens to later `down` bytes is `offline`. Parked `down` bytes that no socket was
    * given stay parked under `hold` and `block`, and are dropped and counted under `discard`. Parked `up` bytes stay.

@@ -1,0 +1,372 @@
+// One channel's byte moving. Down: tty -> network. Up: network -> tty. What one side has no room for is parked, and while
+// something is parked nothing more is taken from the other side. Never blocks, and moves a bounded amount per call.
+#include "channel.h"
+
+#include <linux/sockios.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define UP_CHUNK 16384
+#define UP_ROUNDS 4
+#define PTY_READ_BYTES 4095  // the most that one read of a PTY master gives
+#define WORTHWHILE_ROOM 512  // do not read an application's output in smaller pieces than this
+
+void channel_raise(struct channel *c, uint32_t events) {
+  c->events |= events;
+  c->pump->has_events = true;
+}
+
+void channel_set_gauge(struct channel *c, enum channel_counter counter, double value) {
+  __atomic_store(&c->counters[counter], &value, __ATOMIC_RELAXED);
+}
+
+void channel_count(struct channel *c, enum channel_counter counter, double amount) {
+  double value;
+  __atomic_load(&c->counters[counter], &value, __ATOMIC_RELAXED);
+  channel_set_gauge(c, counter, value + amount);
+}
+
+// Bytes that the socket has and the peer's TCP does not.
+uint64_t channel_output_queue(const struct channel *c) {
+  int queued = 0;
+  if (c->net_fd < 0 || RETRY(ioctl(c->net_fd, SIOCOUTQ, &queued)) == -1 || queued < 0) return 0;
+  return (uint64_t)queued < c->sent ? (uint64_t)queued : c->sent;
+}
+
+// Drops the oldest `bytes` of what is parked.
+size_t channel_drop_down(struct channel *c, size_t bytes, enum channel_counter cause) {
+  struct park *park = &c->parked[DOWN];
+  size_t dropped = bytes < park->length ? bytes : park->length;
+  park_consume(park, dropped);
+  if (c->held > park->length) c->held = park->length;
+  channel_count(c, cause, (double)dropped);
+  channel_set_gauge(c, DOWN_PARKED, (double)park->length);
+  channel_advance_fences(c, dropped);
+  return dropped;
+}
+
+size_t channel_drop_up(struct channel *c, size_t bytes, enum channel_counter cause) {
+  struct park *park = &c->parked[UP];
+  size_t dropped = bytes < park->length ? bytes : park->length;
+  park_consume(park, dropped);
+  if (park->length == 0) {
+    retry_disarm(&c->up_retry);
+    c->tty_out_idle = false;
+  }
+  channel_count(c, cause, (double)dropped);
+  channel_set_gauge(c, UP_PARKED, (double)park->length);
+  return dropped;
+}
+
+void channel_unjoin(struct channel *c, struct offline offline) {
+  c->offline = offline;
+  if (c->net_fd >= 0) {
+    channel_count(c, DOWN_LOST, (double)channel_output_queue(c));
+    pump_set_interest(c, true, &c->net_interest, 0);
+    c->net_fd = -1;
+    channel_set_gauge(c, ATTACHED, 0);
+    c->net_ending = false;
+    c->net_error = 0;
+    c->unacknowledged = 0;
+    retry_disarm(&c->look_ahead_retry);
+    channel_finish_fences(c, FENCE_DETACHED);
+  }
+  if (offline.mode == OFFLINE_DISCARD) channel_drop_down(c, SIZE_MAX, DOWN_DISCARDED);
+}
+
+void channel_lose_net(struct channel *c, int error) {
+  if (c->net_error != 0) error = c->net_error;
+  channel_set_gauge(c, NET_ERRNO, error);
+  channel_unjoin(c, c->on_loss);
+  channel_raise(c, error != 0 ? EVENT_NET_ERROR : EVENT_NET_END);
+}
+
+// Returns how many bytes the socket took; a failed socket takes none, and is detached.
+static size_t send_down(struct channel *c, const uint8_t *bytes, size_t length) {
+  size_t done = 0;
+  while (done < length) {
+    ssize_t n = RETRY(send(c->net_fd, bytes + done, length - done, MSG_NOSIGNAL | MSG_DONTWAIT));
+    if (n < 0) break;
+    done += (size_t)n;
+  }
+  int error = done < length ? errno : 0;
+  c->sent += done;
+  c->unacknowledged += done;
+  channel_count(c, DOWN_SENT, (double)done);
+  if (error != 0 && error != EAGAIN && error != ENOBUFS) {
+    c->net_ending = true;  // what was received before is still there to be read
+    c->net_error = error;
+  }
+  return done;
+}
+
+static void send_parked(struct channel *c) {
+  struct park *park = &c->parked[DOWN];
+  if (c->net_fd < 0 || park->length <= c->held) return;
+  size_t done = send_down(c, park->data + park->start, park->length - c->held);
+  park_consume(park, done);
+}
+
+static bool takes_down(const struct channel *c) {
+  if (c->stopped[DOWN] || c->tty_failed) return false;
+  if (c->kind == TTY_PTY && !c->open) return false;
+  if (c->net_fd >= 0) return c->parked[DOWN].length == 0 && !c->net_ending;
+  return c->offline.mode != OFFLINE_BLOCK;
+}
+
+// How much may be taken ahead of the peer now. SIOCOUTQ is asked only when the upper bound that we keep is used up.
+static size_t down_room(struct channel *c) {
+  if (c->net_fd < 0) return SCRATCH_BYTES;
+  uint64_t before = c->unacknowledged;
+  uint64_t worthwhile = c->look_ahead < WORTHWHILE_ROOM ? c->look_ahead : WORTHWHILE_ROOM;
+  if (c->unacknowledged + worthwhile > c->look_ahead) c->unacknowledged = channel_output_queue(c);
+  if (c->unacknowledged + worthwhile > c->look_ahead) {
+    retry_arm(c, &c->look_ahead_retry, c->unacknowledged < before);
+    return 0;
+  }
+  retry_disarm(&c->look_ahead_retry);
+  uint64_t room = c->look_ahead - c->unacknowledged;
+  return room < SCRATCH_BYTES ? (size_t)room : SCRATCH_BYTES;
+}
+
+// Bytes were taken from the tty; the last `held` of them may belong to settings that the device does not have yet.
+static void deliver_down(struct channel *c, const uint8_t *bytes, size_t length, size_t held) {
+  if (length == 0) return;
+  channel_count(c, DOWN_TAKEN, (double)length);
+  channel_set_gauge(c, LAST_DOWN_MS, (double)(c->pump->now / NS_PER_MS));
+  tap_record(c, DOWN, bytes, length);
+  if (c->net_fd < 0 && c->offline.mode == OFFLINE_DISCARD) {
+    channel_count(c, DOWN_DISCARDED, (double)length);
+    return;
+  }
+  if (c->net_fd < 0) {
+    size_t limit = c->offline.mode == OFFLINE_HOLD ? c->offline.bytes : PUMP_PARK_BYTES;
+    size_t dropped = park_append_over(&c->parked[DOWN], bytes, length, limit);
+    channel_count(c, DOWN_OVERFLOWED, (double)dropped);
+    c->held += held;
+    if (c->held > c->parked[DOWN].length) c->held = c->parked[DOWN].length;
+    return;
+  }
+  size_t done = send_down(c, bytes, length - held);
+  if (done == length) return;
+  if (!park_append(&c->parked[DOWN], bytes + done, length - done, PUMP_PARK_BYTES)) {
+    channel_count(c, DOWN_DROPPED, (double)(length - done));
+    return;
+  }
+  c->held = held;
+  if (length - done > held) channel_count(c, DOWN_STALLS, 1);
+}
+
+static bool must_poll_termios(const struct channel *c) {
+  return c->kind == TTY_PTY && (c->termios.c_lflag & EXTPROC) == 0;
+}
+
+// Reads until a short read, or until all is read when the application has gone.
+static enum tty_read gather(struct channel *c, size_t room, size_t *gathered, size_t *held) {
+  uint8_t *scratch = c->pump->scratch;
+  while (*gathered < room) {
+    if (must_poll_termios(c) && tty_poll_termios(c)) return TTY_STATUS;
+    size_t asked = room - *gathered;
+    size_t got = 0;
+    enum tty_read outcome = tty_read(c, scratch + *gathered, asked, &got);
+    if (outcome == TTY_STATUS) {
+      if (got & TIOCPKT_FLUSHWRITE) {
+        channel_count(c, DOWN_TAKEN, (double)*gathered);
+        channel_count(c, DOWN_DROPPED, (double)*gathered);
+        *gathered = 0;
+      }
+      if (c->stopped[DOWN]) return outcome;
+      continue;
+    }
+    if (outcome != TTY_DATA) return outcome;
+    *gathered += got;
+    if (must_poll_termios(c) && tty_poll_termios(c)) {
+      *held = got;
+      return TTY_STATUS;
+    }
+    bool brief = got < (asked < PTY_READ_BYTES ? asked : PTY_READ_BYTES);
+    if (brief && !c->hung_up) return TTY_EMPTY;
+  }
+  return TTY_DATA;
+}
+
+void channel_move_down(struct channel *c) {
+  if (!takes_down(c)) return;
+  size_t room = down_room(c);
+  if (room == 0) return;
+  size_t gathered = 0;
+  size_t held = 0;
+  enum tty_read outcome = gather(c, room, &gathered, &held);
+  deliver_down(c, c->pump->scratch, gathered, held);
+  if (outcome == TTY_CLOSED) tty_became_closed(c);
+  if (outcome == TTY_FAILED) {
+    c->tty_failed = true;
+    channel_raise(c, EVENT_TTY_ERROR);
+  }
+  if (outcome == TTY_DATA && c->hung_up) pump_mark_dirty(c);  // the rest has no event of its own
+}
+
+// Returns how many bytes the tty took.
+static size_t write_up(struct channel *c, const uint8_t *bytes, size_t length) {
+  size_t done = 0;
+  int error = 0;
+  while (done < length) {
+    ssize_t n = RETRY(write(c->tty_fd, bytes + done, length - done));
+    if (n == -1) error = errno;
+    if (n <= 0) break;
+    done += (size_t)n;
+  }
+  if (error != 0 && error != EAGAIN && !c->tty_failed) {
+    c->tty_failed = true;
+    channel_raise(c, EVENT_TTY_ERROR);
+  }
+  channel_count(c, UP_DELIVERED, (double)done);
+  return done;
+}
+
+static void write_parked(struct channel *c, bool told_writable) {
+  struct park *park = &c->parked[UP];
+  if (park->length == 0) return;
+  size_t done = write_up(c, park->data + park->start, park->length);
+  park_consume(park, done);
+  if (c->tty_failed) channel_drop_up(c, SIZE_MAX, UP_DROPPED);
+  if (done > 0) c->tty_out_idle = false;
+  if (done == 0 && told_writable) c->tty_out_idle = true;
+  if (park->length > 0) {
+    // EPOLLOUT of a PTY master comes only when the slave is dry: look again before.
+    retry_arm(c, &c->up_retry, done > 0);
+  } else {
+    retry_disarm(&c->up_retry);
+  }
+}
+
+static bool delivers_up(const struct channel *c) {
+  return c->kind != TTY_PTY || c->open;
+}
+
+static bool takes_up(const struct channel *c) {
+  if (c->net_fd < 0 || c->stopped[UP]) return false;
+  if (!delivers_up(c) || c->tty_failed) return true;
+  if (c->net_ending) return c->parked[UP].length < PUMP_PARK_BYTES;
+  return c->parked[UP].length == 0;
+}
+
+static void deliver_up(struct channel *c, const uint8_t *bytes, size_t length) {
+  channel_count(c, UP_TAKEN, (double)length);
+  channel_set_gauge(c, LAST_UP_MS, (double)(c->pump->now / NS_PER_MS));
+  tap_record(c, UP, bytes, length);
+  if (!delivers_up(c) || c->tty_failed) {
+    channel_count(c, c->tty_failed ? UP_DROPPED : UP_UNREAD, (double)length);
+    return;
+  }
+  size_t done = c->parked[UP].length == 0 ? write_up(c, bytes, length) : 0;
+  if (done == length) return;
+  bool first = c->parked[UP].length == 0;
+  if (c->tty_failed || !park_append(&c->parked[UP], bytes + done, length - done, PUMP_PARK_BYTES)) {
+    channel_count(c, UP_DROPPED, (double)(length - done));
+    return;
+  }
+  if (!first) return;
+  channel_count(c, UP_STALLS, 1);
+  retry_arm(c, &c->up_retry, true);
+}
+
+static void move_up(struct channel *c) {
+  uint8_t *scratch = c->pump->scratch;
+  for (int round = 0; takes_up(c); round++) {
+    if (round >= UP_ROUNDS) {
+      if (c->net_ending) pump_mark_dirty(c);  // the rest has no event of its own
+      return;
+    }
+    size_t asked = UP_CHUNK;
+    if (c->net_ending && asked > PUMP_PARK_BYTES - c->parked[UP].length) asked = PUMP_PARK_BYTES - c->parked[UP].length;
+    ssize_t n = RETRY(recv(c->net_fd, scratch, asked, MSG_DONTWAIT));
+    if (n > 0) {
+      deliver_up(c, scratch, (size_t)n);
+      if ((size_t)n < asked && !c->net_ending) return;
+      continue;
+    }
+    if (n == 0) {
+      channel_lose_net(c, 0);
+    } else if (errno != EAGAIN) {
+      channel_lose_net(c, errno);
+    } else if (c->net_error != 0) {
+      channel_lose_net(c, c->net_error);
+    } else {
+      c->net_ending = false;  // it was no end: back to waiting
+    }
+    return;
+  }
+}
+
+// An end that cannot be reached by reading: `up` is stopped, or what was received fits nowhere on a dead socket.
+static void end_net(struct channel *c) {
+  if (c->net_fd < 0 || !c->net_ending || takes_up(c)) return;
+  if (!c->stopped[UP] && c->net_error == 0) return;
+  int error = 0;
+  socklen_t size = sizeof error;
+  getsockopt(c->net_fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  channel_lose_net(c, error);
+}
+
+static void update_interest(struct channel *c) {
+  uint32_t tty = 0;
+  bool present = c->kind != TTY_PTY || (c->open && !c->hung_up);
+  if (present && !c->tty_failed) {
+    if (c->kind == TTY_PTY) tty |= EPOLLPRI;
+    if (takes_down(c) && c->look_ahead_retry.at == NEVER) tty |= EPOLLIN;
+    if (c->parked[UP].length > 0 && !c->tty_out_idle) tty |= EPOLLOUT;
+  }
+  pump_set_interest(c, false, &c->tty_interest, tty);
+
+  uint32_t net = 0;
+  if (c->net_fd >= 0 && !c->net_ending) {
+    net |= takes_up(c) ? EPOLLIN : EPOLLRDHUP;
+    if (c->parked[DOWN].length > c->held) net |= EPOLLOUT;
+  }
+  pump_set_interest(c, true, &c->net_interest, net);
+}
+
+static void read_status(struct channel *c) {
+  struct pollfd pending = {.fd = c->tty_fd, .events = POLLPRI};
+  size_t got = 0;
+  uint8_t byte;
+  if (poll(&pending, 1, 0) == 1 && (pending.revents & POLLPRI)) tty_read(c, &byte, 0, &got);
+}
+
+void channel_work(struct channel *c, uint32_t ready) {
+  if (c->kind == TTY_CONNECT) {
+    if (ready == 0) return;
+    pump_set_interest(c, false, &c->tty_interest, 0);
+    channel_raise(c, EVENT_READY);
+    return;
+  }
+  uint64_t now = c->pump->now;
+  if (c->kind == TTY_PTY && (ready & TTY_READY_HUP)) c->hung_up = c->open;
+  if (ready & NET_READY_END) c->net_ending = true;
+  if (c->termios_poll_at <= now) tty_poll_termios(c);
+
+  send_parked(c);
+  if (ready & TTY_READY_PRI && !takes_down(c)) read_status(c);
+  if (retry_due(&c->look_ahead_retry, now)) {
+    if (takes_down(c)) down_room(c);
+    else retry_disarm(&c->look_ahead_retry);
+  }
+  bool readable = ready & (TTY_READY_IN | TTY_READY_PRI | TTY_READY_HUP);
+  if (readable || c->hung_up) channel_move_down(c);
+
+  bool told_writable = ready & TTY_READY_OUT;
+  if (told_writable || retry_due(&c->up_retry, now) || c->up_retry.at == NEVER) write_parked(c, told_writable);
+  if (c->net_ending && !c->stopped[UP]) move_up(c);
+  else if (ready & NET_READY_IN) move_up(c);
+  end_net(c);
+
+  channel_check_fences(c);
+  channel_set_gauge(c, DOWN_PARKED, (double)c->parked[DOWN].length);
+  channel_set_gauge(c, UP_PARKED, (double)c->parked[UP].length);
+  update_interest(c);
+}

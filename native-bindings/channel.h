@@ -1,0 +1,184 @@
+// What the files of the pump share: the pump's and the channel's state. All of it is guarded by the pump's lock.
+#ifndef TTYNP_CHANNEL_H
+#define TTYNP_CHANNEL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "errno.h"
+#include "pump.h"
+#include "termios2.h"
+
+#define NS_PER_MS 1000000ull
+#define NEVER UINT64_MAX
+#define RETRY_MIN_MS 1
+#define RETRY_MAX_MS 20
+#define TERMIOS_POLL_MS 30
+#define SCRATCH_BYTES 65536
+
+// Bytes that wait in the pump: data[start .. start + length).
+struct park {
+  uint8_t *data;
+  size_t capacity;
+  size_t start;
+  size_t length;
+};
+
+struct fence {
+  enum { FENCE_FREE, FENCE_WAITING, FENCE_DONE } state;
+  enum fence_result result;
+  uint64_t target;  // bytes sent, as counted by channel.sent, that the peer must have taken
+  uint64_t began;
+  uint64_t deadline;
+};
+
+struct tap {
+  uint8_t *data;
+  size_t capacity;
+  size_t length;
+};
+
+// A delay that grows while nothing moves.
+struct retry {
+  uint64_t at;  // NEVER: not armed
+  uint32_t delay_ms;
+};
+
+// What inotify told since the last look.
+struct saw {
+  bool look;
+  bool opened;
+  bool closed;
+  bool reopened;  // an open came after a close
+};
+
+struct channel {
+  pump *pump;
+  uint32_t id;
+  uint32_t generation;
+  enum tty_kind kind;
+  double *counters;
+
+  int tty_fd;
+  uint32_t tty_interest;  // epoll events, 0: not in the set
+  int watch;              // inotify, -1: none
+  struct saw saw;
+  char *slave_path;
+  bool open;            // an application has it open, as far as was told
+  bool hung_up;         // the last one has closed it, but not all it wrote has been read
+  bool shared;          // a second open was seen while it was open
+  bool output_stopped;  // tcflow(TCOOFF)
+  bool tty_failed;
+  bool tty_out_idle;  // EPOLLOUT came without room: rely on the timer
+  struct termios2 termios;
+
+  int net_fd;  // -1: none
+  uint32_t net_interest;
+  bool net_ending;  // hang-up or error was seen: read what is left, outside of the epoll set
+  int net_error;    // a send failed with it
+  struct offline offline;
+  struct offline on_loss;
+  uint32_t look_ahead;
+  uint64_t sent;           // bytes given to network sockets
+  uint64_t unacknowledged;  // upper bound of SIOCOUTQ
+
+  bool stopped[2];
+  struct park parked[2];
+  size_t held;  // the last `held` parked down bytes must wait for resume
+
+  struct retry up_retry;
+  struct retry look_ahead_retry;
+  struct retry fence_retry;
+  uint64_t termios_poll_at;
+  struct fence fences[PUMP_MAX_FENCES];
+  struct tap tap;
+
+  uint32_t events;
+  bool dirty;
+};
+
+struct pump {
+  pthread_mutex_t next;  // taken before `lock`, so that the thread cannot starve callers
+  pthread_mutex_t lock;
+  pthread_t thread;
+  int epoll_fd;
+  int wake_fd;
+  int inotify_fd;
+  bool stopping;
+  _Atomic bool watchdog;
+  _Atomic uint64_t heartbeat_ns;
+
+  void (*notify)(void *context);
+  void *context;
+  bool notified;
+  bool has_events;
+
+  struct channel *channels[PUMP_MAX_CHANNELS];
+  uint32_t used;  // channels[used ...] are all NULL
+  uint32_t generation;
+  bool has_dirty;
+  uint64_t next_timer;  // no timer is due before it
+  uint64_t now;
+
+  uint8_t scratch[SCRATCH_BYTES];
+};
+
+// What epoll said about a channel, beside EPOLL* of one side.
+enum ready {
+  TTY_READY_IN = 1 << 0,
+  TTY_READY_OUT = 1 << 1,
+  TTY_READY_PRI = 1 << 2,
+  TTY_READY_HUP = 1 << 3,
+  NET_READY_IN = 1 << 4,
+  NET_READY_OUT = 1 << 5,
+  NET_READY_END = 1 << 6,
+};
+
+// pump.c
+uint64_t monotonic_ns(void);
+void pump_lock(pump *p);
+void pump_unlock(pump *p);
+void pump_mark_dirty(struct channel *c);
+int pump_set_interest(struct channel *c, bool net, uint32_t *current, uint32_t wanted);
+void pump_read_inotify(pump *p, struct channel *ignored);
+void pump_count_live(int channels, int fences);
+
+// channel.c
+void channel_work(struct channel *c, uint32_t ready);
+void channel_raise(struct channel *c, uint32_t events);
+void channel_count(struct channel *c, enum channel_counter counter, double amount);
+void channel_set_gauge(struct channel *c, enum channel_counter counter, double value);
+size_t channel_drop_down(struct channel *c, size_t bytes, enum channel_counter cause);
+size_t channel_drop_up(struct channel *c, size_t bytes, enum channel_counter cause);
+void channel_lose_net(struct channel *c, int error);
+void channel_unjoin(struct channel *c, struct offline offline);
+void channel_move_down(struct channel *c);
+uint64_t channel_output_queue(const struct channel *c);
+
+// timers.c
+void retry_arm(struct channel *c, struct retry *retry, bool progress);
+void retry_disarm(struct retry *retry);
+bool retry_due(const struct retry *retry, uint64_t now);
+void channel_arm(struct channel *c, uint64_t at);
+uint64_t channel_next_timer(const struct channel *c);
+void channel_check_fences(struct channel *c);
+void channel_finish_fences(struct channel *c, enum fence_result result);
+void channel_advance_fences(struct channel *c, size_t dropped);
+
+// channel_tty.c
+enum tty_read { TTY_DATA, TTY_STATUS, TTY_EMPTY, TTY_CLOSED, TTY_FAILED };
+enum tty_read tty_read(struct channel *c, uint8_t *into, size_t room, size_t *got);
+bool tty_poll_termios(struct channel *c);
+void tty_look(struct channel *c, bool saw_open, bool saw_close, bool reopened);
+void tty_became_closed(struct channel *c);
+enum reset_result tty_reset(struct channel *c);
+
+// park.c
+bool park_append(struct park *park, const uint8_t *bytes, size_t length, size_t limit);
+size_t park_append_over(struct park *park, const uint8_t *bytes, size_t length, size_t limit);
+void park_consume(struct park *park, size_t bytes);
+void park_clear(struct park *park);
+void park_free(struct park *park);
+void tap_record(struct channel *c, enum direction direction, const uint8_t *bytes, size_t length);
+
+#endif

@@ -1,0 +1,173 @@
+// The tty side of a channel: packet mode, open and close, and the termios that decide when `down` must stop.
+// poll(master) & POLLHUP is the truth about open and closed; inotify only says when to look.
+#include "channel.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static void handle_status(struct channel *c, uint8_t status) {
+  if (status & TIOCPKT_FLUSHREAD) {
+    channel_drop_up(c, SIZE_MAX, UP_DROPPED);
+    channel_raise(c, EVENT_FLUSH_INPUT);
+  }
+  if (status & TIOCPKT_FLUSHWRITE) {
+    channel_drop_down(c, SIZE_MAX, DOWN_DROPPED);
+    c->stopped[DOWN] = true;
+    channel_raise(c, EVENT_FLUSH_OUTPUT);
+  }
+  if (status & TIOCPKT_STOP) {
+    c->output_stopped = true;
+    channel_raise(c, EVENT_OUTPUT_STOPPED);
+  }
+  if (status & TIOCPKT_START) {
+    c->output_stopped = false;
+    channel_raise(c, EVENT_OUTPUT_STARTED);
+  }
+  if (status & (TIOCPKT_IOCTL | TIOCPKT_DOSTOP | TIOCPKT_NOSTOP)) tty_poll_termios(c);
+}
+
+// On TTY_STATUS `got` is the packet byte.
+enum tty_read tty_read(struct channel *c, uint8_t *into, size_t room, size_t *got) {
+  uint8_t status = 0;
+  struct iovec parts[2] = {{.iov_base = &status, .iov_len = 1}, {.iov_base = into, .iov_len = room}};
+  bool packet = c->kind == TTY_PTY;
+  ssize_t n = packet ? RETRY(readv(c->tty_fd, parts, 2)) : RETRY(read(c->tty_fd, into, room));
+  if (n < 0 && errno == EAGAIN) return TTY_EMPTY;
+  if (n < 0 && errno == EIO && packet) return TTY_CLOSED;
+  if (n < 0) return TTY_FAILED;
+  if (!packet) {
+    *got = (size_t)n;
+    return n == 0 ? TTY_FAILED : TTY_DATA;
+  }
+  if (n == 0) return TTY_EMPTY;
+  if (status != TIOCPKT_DATA) {
+    *got = status;
+    handle_status(c, status);
+    return TTY_STATUS;
+  }
+  *got = (size_t)n - 1;
+  return *got > 0 ? TTY_DATA : TTY_EMPTY;
+}
+
+static void schedule_termios_poll(struct channel *c) {
+  c->termios_poll_at = NEVER;
+  if (!c->open || (c->termios.c_lflag & EXTPROC)) return;
+  c->termios_poll_at = c->pump->now + TERMIOS_POLL_MS * NS_PER_MS;
+  channel_arm(c, c->termios_poll_at);
+}
+
+// True when a line setting changed; `down` is stopped then.
+bool tty_poll_termios(struct channel *c) {
+  struct termios2 now;
+  if (c->kind != TTY_PTY || termios_get(c->tty_fd, &now) == -1) return false;
+  bool same = termios_same(&c->termios, &now);
+  bool same_line = same || termios_same_line(&c->termios, &now);
+  c->termios = now;
+  if (!same_line) {
+    c->stopped[DOWN] = true;
+    channel_raise(c, EVENT_SETTINGS);
+  } else if (!same) {
+    channel_raise(c, EVENT_TERMIOS);
+  }
+  schedule_termios_poll(c);
+  return !same_line;
+}
+
+static bool is_hung_up(const struct channel *c) {
+  struct pollfd state = {.fd = c->tty_fd};
+  return poll(&state, 1, 0) == 1 && (state.revents & POLLHUP);
+}
+
+static void became_open(struct channel *c) {
+  c->open = true;
+  c->hung_up = false;
+  c->shared = false;
+  channel_set_gauge(c, TTY_OPEN, 1);
+  channel_raise(c, EVENT_OPENED);
+  tty_poll_termios(c);
+  schedule_termios_poll(c);
+}
+
+void tty_became_closed(struct channel *c) {
+  c->open = false;
+  c->hung_up = false;
+  c->output_stopped = false;
+  c->termios_poll_at = NEVER;
+  pump_set_interest(c, false, &c->tty_interest, 0);
+  channel_drop_up(c, SIZE_MAX, UP_UNREAD);
+  channel_set_gauge(c, TTY_OPEN, 0);
+  channel_raise(c, EVENT_CLOSED);
+}
+
+// `saw_*`: what inotify told since the last look. `reopened`: an open came after a close.
+void tty_look(struct channel *c, bool saw_open, bool saw_close, bool reopened) {
+  bool hung_up = is_hung_up(c);
+  (void)saw_close;
+  if (!c->open) {
+    if (hung_up && !saw_open) return;
+    became_open(c);
+    c->hung_up = hung_up;
+    return;
+  }
+  if (hung_up) {
+    c->hung_up = true;
+    return;
+  }
+  // It is open. One opener that closed and one that opened cannot be told from a second opener unless the first was alone.
+  if (c->hung_up || (reopened && !c->shared)) {
+    channel_move_down(c);
+    channel_drop_up(c, SIZE_MAX, UP_UNREAD);
+    channel_raise(c, EVENT_CLOSED);
+    became_open(c);
+    return;
+  }
+  if (saw_open) c->shared = true;
+}
+
+static int clear_slave(const char *path, const struct termios2 *armed) {
+  int slave = RETRY(open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+  if (slave == -1) return -1;
+  int failed = RETRY(ioctl(slave, TIOCNXCL));
+  failed |= RETRY(ioctl(slave, TCXONC, TCOON));
+  failed |= RETRY(ioctl(slave, TCFLSH, TCIFLUSH));
+  failed |= termios_set(slave, armed);
+  close(slave);
+  return failed;
+}
+
+// Our own clearing leaves packet bits behind: they are nobody's request.
+static void swallow_status(struct channel *c) {
+  for (int i = 0; i < 4; i++) {
+    struct pollfd pending = {.fd = c->tty_fd, .events = POLLPRI};
+    uint8_t byte;
+    if (poll(&pending, 1, 0) != 1 || !(pending.revents & POLLPRI)) return;
+    if (RETRY(read(c->tty_fd, &byte, 1)) != 1) return;
+  }
+}
+
+enum reset_result tty_reset(struct channel *c) {
+  if (c->kind != TTY_PTY) return RESET_FAILED;
+  if (!c->open) pump_read_inotify(c->pump, NULL);
+  tty_look(c, false, false, false);
+  if (c->open) {
+    pump_mark_dirty(c);
+    return RESET_OPENED;
+  }
+  struct termios2 armed;
+  if (termios_get(c->tty_fd, &armed) == -1) return RESET_FAILED;
+  termios_rearm(&armed);
+  int failed = clear_slave(c->slave_path, &armed);
+  pump_read_inotify(c->pump, c);
+  swallow_status(c);
+  if (failed) return RESET_FAILED;
+  c->termios = armed;
+
+  int unread = 0;
+  bool wrote = ioctl(c->tty_fd, FIONREAD, &unread) == 0 && unread > 0;
+  tty_look(c, wrote, false, false);
+  if (!c->open) return RESET_DONE;
+  pump_mark_dirty(c);
+  return RESET_OPENED;
+}

@@ -1,0 +1,146 @@
+// The pump: one epoll thread that moves bytes between two descriptors per channel. A plain C interface, without Node.
+// It never opens, connects or closes a descriptor, and never decides policy: what was configured is what it does.
+// Every function may be called from any thread and returns without waiting for input or output.
+#ifndef TTYNP_PUMP_H
+#define TTYNP_PUMP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PUMP_MAX_CHANNELS 4096
+#define PUMP_MAX_FENCES 8
+#define PUMP_PARK_BYTES 65536
+
+typedef struct pump pump;
+
+enum direction { DOWN, UP };
+
+// What a channel raises; bits, because events coalesce until they are taken.
+enum channel_event {
+  EVENT_OPENED = 1 << 0,
+  EVENT_CLOSED = 1 << 1,
+  EVENT_SETTINGS = 1 << 2,
+  EVENT_TERMIOS = 1 << 3,
+  EVENT_FLUSH_INPUT = 1 << 4,
+  EVENT_FLUSH_OUTPUT = 1 << 5,
+  EVENT_OUTPUT_STOPPED = 1 << 6,
+  EVENT_OUTPUT_STARTED = 1 << 7,
+  EVENT_NET_END = 1 << 8,
+  EVENT_NET_ERROR = 1 << 9,
+  EVENT_TTY_ERROR = 1 << 10,
+  EVENT_TAP = 1 << 11,
+  EVENT_FENCE = 1 << 12,  // fences are done: take them
+  EVENT_READY = 1 << 13,  // a connecting socket is connected or has failed
+  STATE_OPEN = 1 << 30,   // not an event: an application has the tty open at the time of taking
+  STATE_OUTPUT_STOPPED = 1 << 29, // not an event: the application has its output stopped
+};
+
+// Doubles, so that JavaScript reads them where they lie; written with relaxed atomic stores.
+enum channel_counter {
+  DOWN_TAKEN,
+  DOWN_SENT,
+  UP_TAKEN,
+  UP_DELIVERED,
+  DOWN_PARKED,
+  UP_PARKED,
+  DOWN_DISCARDED,
+  DOWN_OVERFLOWED,
+  DOWN_DROPPED,
+  UP_DROPPED,
+  UP_UNREAD,
+  DOWN_STALLS,
+  UP_STALLS,
+  FENCES,
+  FENCE_WAIT_US,
+  TAP_DROPPED,
+  LAST_DOWN_MS,
+  LAST_UP_MS,
+  TTY_OPEN,
+  DOWN_LOST,
+  NET_ERRNO,
+  ATTACHED,  // 1 while a network side is joined
+  COUNTER_COUNT
+};
+
+enum tty_kind {
+  TTY_PTY,      // a PTY master in packet mode
+  TTY_PLAIN,    // any other descriptor that can be read and written
+  TTY_CONNECT   // a connecting socket: EVENT_READY, and nothing else
+};
+
+enum offline_mode { OFFLINE_DISCARD, OFFLINE_HOLD, OFFLINE_BLOCK };
+
+struct offline {
+  enum offline_mode mode;
+  uint32_t bytes;  // of OFFLINE_HOLD
+};
+
+struct channel_options {
+  int tty_fd;
+  enum tty_kind kind;
+  const char *slave_path;  // of TTY_PTY
+  uint32_t look_ahead;
+  struct offline offline;
+  double *counters;  // COUNTER_COUNT of them; must outlive the channel
+};
+
+enum fence_result { FENCE_PASSED, FENCE_TIMEOUT, FENCE_DETACHED };
+
+struct fence_done {
+  uint32_t slot;
+  enum fence_result result;
+};
+
+struct parked {
+  uint8_t *down;
+  size_t down_bytes;
+  uint8_t *up;
+  size_t up_bytes;
+};
+
+enum reset_result { RESET_FAILED, RESET_DONE, RESET_OPENED };
+
+struct live_counts {
+  int pumps;
+  int channels;
+  int fences;
+};
+
+// Starts the thread. `notify` is called, from any thread and without a lock, when there are events to take; not again
+// before pump_take_events(). NULL with errno set when it cannot.
+pump *pump_create(void (*notify)(void *context), void *context);
+// Joins the thread and closes what is left. `notify` is not called any more when it returns.
+void pump_destroy(pump *p);
+// Fills (channel, bits) pairs; returns how many. Call again while it returns `max`.
+size_t pump_take_events(pump *p, uint32_t *pairs, size_t max);
+// With the watchdog on the thread turns at least once a second; pump_ping() makes it turn once.
+void pump_set_watchdog(pump *p, bool on);
+void pump_ping(pump *p);
+// CLOCK_MONOTONIC milliseconds of the thread's last turn.
+double pump_heartbeat_ms(pump *p);
+struct live_counts pump_live_counts(void);
+
+// The channel's number, or -errno.
+int channel_open(pump *p, const struct channel_options *options);
+// All below return 0 or -errno; -ENOENT for a channel that is not open.
+int channel_attach(pump *p, uint32_t id, int net_fd, struct offline on_loss);
+int channel_detach(pump *p, uint32_t id, struct offline offline);
+int channel_set_offline(pump *p, uint32_t id, struct offline offline);
+int channel_stop(pump *p, uint32_t id, enum direction direction);
+int channel_resume(pump *p, uint32_t id, enum direction direction);
+// Drops the oldest `bytes` of what is parked; returns how many those were, or -errno.
+int64_t channel_drop(pump *p, uint32_t id, enum direction direction, size_t bytes);
+int channel_set_look_ahead(pump *p, uint32_t id, uint32_t bytes);
+// Sets *done when the result is known at once; else returns the slot that channel_take_fences() will tell. -EAGAIN: all taken.
+int channel_fence(pump *p, uint32_t id, uint32_t timeout_ms, bool *done, enum fence_result *result);
+int channel_take_fences(pump *p, uint32_t id, struct fence_done done[PUMP_MAX_FENCES]);
+int channel_tap(pump *p, uint32_t id, uint32_t bytes);
+// Copies whole records into a buffer that the caller frees. A record: u32 length, u32 direction, double microseconds, bytes.
+int channel_read_tap(pump *p, uint32_t id, uint8_t **records, size_t *bytes);
+// Re-arms a PTY that nobody has open, and clears what its last opener left.
+int channel_reset(pump *p, uint32_t id, enum reset_result *result);
+// The buffers of `parked` are the caller's to free.
+int channel_close(pump *p, uint32_t id, struct parked *parked);
+
+#endif

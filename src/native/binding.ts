@@ -1,0 +1,120 @@
+// The compiled addon, typed. It is loaded here and nowhere else; everything outside of this room uses the classes and
+// functions beside it. Arguments are plain numbers and strings, errors are Errors with { code, errno, syscall }.
+import { createRequire } from 'node:module';
+
+/** An errno as it comes from C: `code` is its name, `syscall` the call that failed. */
+export interface SystemError extends Error {
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+}
+
+export function isSystemError(value: unknown): value is SystemError {
+  return value instanceof Error && 'code' in value && 'syscall' in value;
+}
+
+export interface RawTermios {
+  inputSpeed: number;
+  outputSpeed: number;
+  iflag: number;
+  oflag: number;
+  cflag: number;
+  lflag: number;
+  cc: number[];
+}
+
+export interface RawPtySettings {
+  baudRate: number;
+  cflag: number;
+  iflag: number;
+  start: number;
+  stop: number;
+}
+
+/** 0 and missing: leave as the kernel has it. */
+export interface RawSocketOptions {
+  noDelay?: number;
+  keepAliveIdle?: number;
+  keepAliveInterval?: number;
+  keepAliveCount?: number;
+  userTimeoutMs?: number;
+  sendBuffer?: number;
+  receiveBuffer?: number;
+  notSentLowat?: number;
+}
+
+export interface SocketAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface LiveCounts {
+  readonly pumps: number;
+  readonly channels: number;
+  readonly fences: number;
+}
+
+/** What module.c registers. Directions, kinds and modes are the numbers of pump.h's enums. */
+export interface Binding {
+  readonly counterCount: number;
+  errnoName(errno: number): string;
+
+  createPump(onEvents: () => void): number;
+  destroyPump(pump: number): void;
+  takeEvents(pump: number, pairs: Uint32Array): number;
+  setWatchdog(pump: number, on: boolean): void;
+  ping(pump: number): void;
+  heartbeat(pump: number): number;
+  liveCounts(): LiveCounts;
+  openChannel(
+    pump: number,
+    ttyFd: number,
+    kind: number,
+    slavePath: string,
+    lookAhead: number,
+    offlineMode: number,
+    offlineBytes: number,
+    counters: Float64Array,
+  ): number;
+  closeChannel(pump: number, channel: number): { down: Uint8Array; up: Uint8Array };
+  attach(pump: number, channel: number, fd: number, lossMode: number, lossBytes: number): void;
+  detach(pump: number, channel: number, offlineMode: number, offlineBytes: number): void;
+  setOffline(pump: number, channel: number, offlineMode: number, offlineBytes: number): void;
+  stop(pump: number, channel: number, direction: number): void;
+  resume(pump: number, channel: number, direction: number): void;
+  drop(pump: number, channel: number, direction: number, bytes: number): number;
+  fence(pump: number, channel: number, timeoutMs: number): number;
+  takeFences(pump: number, channel: number): number[];
+  setLookAhead(pump: number, channel: number, bytes: number): void;
+  tap(pump: number, channel: number, bytes: number): void;
+  readTap(pump: number, channel: number): Uint8Array;
+  reset(pump: number, channel: number): number;
+
+  createPty(settings: RawPtySettings, uid: number, gid: number, mode: number): { fd: number; path: string };
+  rearm(fd: number): void;
+  clearStale(path: string): void;
+  isHungUp(fd: number): boolean;
+  getTermios(fd: number): RawTermios;
+  setTermios(fd: number, termios: RawTermios): void;
+
+  beginConnect(host: string, port: number, options: RawSocketOptions): number;
+  beginListen(host: string, port: number, backlog: number, receiveBuffer: number): number;
+  setSocketOptions(fd: number, options: RawSocketOptions): void;
+  socketPair(): [number, number];
+  outputQueue(fd: number): number;
+  discardInput(fd: number): number;
+  socketError(fd: number): number;
+  localAddress(fd: number): SocketAddress;
+  peerAddress(fd: number): SocketAddress;
+  closeFd(fd: number): void;
+  dupFd(fd: number): number;
+  shutdownFd(fd: number, how: number): void;
+  setLinger0(fd: number): void;
+
+  notify(socketPath: string, state: string, fds: readonly number[]): void;
+}
+
+/** TTYNP_ADDON names another build of the addon, e.g. one with sanitizers. */
+const path = process.env.TTYNP_ADDON ?? '../../native-bindings/build/ttynp.node';
+
+export const binding = createRequire(import.meta.url)(path) as Binding;

@@ -1,0 +1,97 @@
+// The pump: one native thread for all channels. It decides nothing; it opens channels and hands their events on.
+// While it has channels it keeps the process alive, as an open socket would.
+import { binding, type LiveCounts } from './binding.js';
+import { type ChannelKind, type ChannelOptions, PumpChannel } from './pump-channel.js';
+
+export type { LiveCounts } from './binding.js';
+export { type ChannelOptions, PumpChannel, type ResetResult } from './pump-channel.js';
+
+const EVENTS_PER_CALL = 256;
+
+export class Pump {
+  readonly #channels = new Map<number, PumpChannel>();
+  readonly #pairs = new Uint32Array(2 * EVENTS_PER_CALL);
+  readonly #handle: number;
+  #closed = false;
+  #watchdog = false;
+
+  constructor() {
+    this.#handle = binding.createPump(() => this.#takeEvents());
+  }
+
+  /** The descriptor stays owned by the caller, who closes the channel before it. Throws a SystemError. */
+  open(ttyFd: number, options: ChannelOptions): PumpChannel {
+    return this.#open(ttyFd, options);
+  }
+
+  /** Calls `ready` once when a connecting socket is connected or has failed. Close the channel that it gives. */
+  watchConnect(fd: number, ready: () => void): PumpChannel {
+    const channel = this.#open(fd, { kind: 'connect' });
+    channel.onReady = ready;
+    return channel;
+  }
+
+  /** While on, the thread turns at least once a second, so that `heartbeatMs` tells a stuck one. */
+  get watchdog(): boolean {
+    return this.#watchdog;
+  }
+
+  set watchdog(on: boolean) {
+    this.#watchdog = on;
+    binding.setWatchdog(this.#handle, on);
+  }
+
+  /** CLOCK_MONOTONIC milliseconds of the thread's last turn. */
+  get heartbeatMs(): number {
+    return binding.heartbeat(this.#handle);
+  }
+
+  /** Makes the thread turn once. */
+  ping(): void {
+    binding.ping(this.#handle);
+  }
+
+  /** Closes what channels are left, and joins the thread. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const channel of [...this.#channels.values()]) channel.close();
+    binding.destroyPump(this.#handle);
+  }
+
+  #open(ttyFd: number, options: Omit<ChannelOptions, 'kind'> & { readonly kind: ChannelKind }): PumpChannel {
+    const channel = new PumpChannel(this.#handle, ttyFd, options, (c) => this.#channels.delete(c.id));
+    this.#channels.set(channel.id, channel);
+    return channel;
+  }
+
+  #takeEvents(): void {
+    if (this.#closed) return;
+    for (;;) {
+      const count = binding.takeEvents(this.#handle, this.#pairs);
+      const batch: [PumpChannel, number][] = [];
+      for (let i = 0; i < count; i++) {
+        const channel = this.#channels.get(this.#pairs[2 * i] ?? -1);
+        if (channel !== undefined) batch.push([channel, this.#pairs[2 * i + 1] ?? 0]);
+      }
+      for (const [channel, bits] of batch) deliver(channel, bits);
+      if (count < EVENTS_PER_CALL || this.#closed) return;
+    }
+  }
+}
+
+/** One channel's listener that throws takes no event from another; the error ends the process as any uncaught one. */
+function deliver(channel: PumpChannel, bits: number): void {
+  try {
+    channel.deliver(bits);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
+
+/** Native objects alive now, in all pumps: for tests that end with what they began with. */
+export function liveCounts(): LiveCounts {
+  return binding.liveCounts();
+}
