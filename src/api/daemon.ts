@@ -1,0 +1,16 @@
+// What the control server asks of the daemon: the contract of types.ts as calls. The daemon implements it and knows no
+// HTTP; the control server knows nothing else of the daemon. Listeners are called on the event loop and never throw.
+import type { PortView, ReloadResult, StatusView, TraceRecord, WatchEvent } from './types.js';
+
+export interface DaemonControl {
+  status(): StatusView;
+  ports(): PortView[];
+  /** By name or alias. */
+  port(name: string): PortView | undefined;
+  /** Never rejects for a bad configuration: that is a result with `ok: false`. */
+  reload(): Promise<ReloadResult>;
+  /** Changes from now on; the caller has asked `ports()` for what is. Returns what ends it. */
+  watch(listener: (event: WatchEvent) => void): () => void;
+  /** By name or alias; the caller has made sure that it exists. Returns what ends it. */
+  trace(name: string, listener: (record: TraceRecord) => void): () => void;
+}
