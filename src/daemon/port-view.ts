@@ -34,7 +34,11 @@ function configured(config: ResolvedTty) {
 }
 
 /** A port that could not be made: it says why, and nothing else. */
-export function failedPortView(config: ResolvedTty, path: string, problem: { code: string; message: string; at: string }): PortView {
+export function failedPortView(
+  config: ResolvedTty,
+  path: string,
+  problem: { code: string; message: string; at: string },
+): PortView {
   const nothing = { bytes: 0, lastByteAgeMs: null, parkedBytes: 0, stalls: 0 };
   return {
     ...configured(config),

@@ -143,7 +143,10 @@ export class Supervisor implements DaemonControl {
     if ('errors' in loaded) {
       result.ok = false;
       result.errors = [...loaded.errors];
-      this.#reloaded(result, `${this.#o.configFile}: ${loaded.errors.length} errors, nothing changed: ${loaded.errors[0] ?? ''}`);
+      this.#reloaded(
+        result,
+        `${this.#o.configFile}: ${loaded.errors.length} errors, nothing changed: ${loaded.errors[0] ?? ''}`,
+      );
       return result;
     }
     const { config } = loaded;

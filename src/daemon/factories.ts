@@ -1,0 +1,76 @@
+// Which backend and which protocol a configured tty gets: the one place where the supervisor's wishes become a PtyTty and
+// a RealComLink.
+import { lookup } from 'node:dns/promises';
+import type { Clock } from '../base/clock.js';
+import type { Log } from '../base/log.js';
+import type { ResolvedConfig, ResolvedTty } from '../config/resolved.js';
+import { Resolver } from '../driver/resolver.js';
+import { ServerGate } from '../driver/server-gate.js';
+import type { Link } from '../link/link.js';
+import { RealComLink } from '../link/realcom.js';
+import type { Pump } from '../native/pump.js';
+import { DeviceLink } from '../tty/device-link.js';
+import { PtyTty } from '../tty/pty.js';
+import type { Tty } from '../tty/tty.js';
+import { groupId, userId } from './accounts.js';
+import type { RunningServer } from './running-server.js';
+
+export interface FactoryOptions {
+  readonly pump: Pump;
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+function deviceLink(config: ResolvedConfig, tty: ResolvedTty, log: Log | undefined): DeviceLink {
+  return new DeviceLink({
+    runtimeDir: config.runtimeDir,
+    linkDir: config.linkDir,
+    name: tty.name,
+    aliases: tty.aliases,
+    report: (message) => log?.log('warn', message, { event: 'link' }),
+  });
+}
+
+/** What the supervisor is composed with. `makeTty` throws a Fault where the TTY cannot be made. */
+export function factories({ pump, clock, random }: FactoryOptions) {
+  return {
+    ttyPath: (config: ResolvedConfig, tty: ResolvedTty): string => deviceLink(config, tty, undefined).path,
+
+    makeTty: (config: ResolvedConfig, tty: ResolvedTty, log: Log): Tty => {
+      const uid = tty.owner === null ? undefined : userId(tty.owner, tty.name);
+      const gid = tty.group === null ? undefined : groupId(tty.group, tty.name);
+      return new PtyTty({
+        name: tty.name,
+        link: deviceLink(config, tty, log),
+        pump,
+        settings: tty.settings,
+        mode: tty.mode,
+        log,
+        ...(uid === undefined ? {} : { uid }),
+        ...(gid === undefined ? {} : { gid }),
+      });
+    },
+
+    makeServer: (_name: string, address: string): RunningServer => ({
+      address,
+      gate: new ServerGate({ clock, random }),
+      resolver: new Resolver(address, async (name) =>
+        (await lookup(name, { all: true })).map((found) => found.address),
+      ),
+      preamble: 'unknown',
+    }),
+
+    makeLink: (tty: ResolvedTty, server: RunningServer, log: Log): Link =>
+      new RealComLink({
+        addresses: () => server.resolver.addresses(),
+        dataPort: tty.dataPort,
+        commandPort: tty.commandPort,
+        clock,
+        log,
+        ipv6Preamble: tty.ipv6Preamble === 'auto' && server.preamble === 'no' ? 'off' : tty.ipv6Preamble,
+        onPreamble: (supported) => {
+          server.preamble = supported ? 'yes' : 'no';
+        },
+      }),
+  };
+}

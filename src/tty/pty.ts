@@ -1,0 +1,253 @@
+// The pty backend: a pseudo terminal whose master the pump reads. Carries bytes, rate, stop bits and flow control; what it
+// cannot carry (data bits, parity, modem lines, break, drain) its capabilities say, and the configuration gives.
+// Between two openers the device is cleared; where that is not possible, and at every hang-up, it is replaced.
+import { Fault, messageOf } from '../base/fault.js';
+import type { Log } from '../base/log.js';
+import type { Channel, ChannelCounters, ChannelEvent } from '../native/channel.js';
+import { createPty } from '../native/pty.js';
+import type { Pump, PumpChannel } from '../native/pump.js';
+import { closeFd } from '../native/socket.js';
+import { getTermios, type Termios, toLineSettings } from '../native/termios.js';
+import { formatSettings } from '../serial/format.js';
+import type { LineSettings } from '../serial/line.js';
+import type { DeviceLink } from './device-link.js';
+import { ptyWarnings } from './pty-warnings.js';
+import type { NetworkEvent, Tty, TtyCapabilities, TtyEvent } from './tty.js';
+
+export const PTY_CAPABILITIES: TtyCapabilities = {
+  backend: 'pty',
+  parity: false,
+  dataBits: false,
+  modemLines: false,
+  lineErrors: false,
+  breaks: false,
+  drain: false,
+  flush: true,
+  limits: [
+    'data bits and parity: the kernel forces 8N on a PTY; set `format` in the configuration',
+    'modem lines: an application can neither read nor set them; DTR and RTS come from `dtr` and `rts`',
+    'break: tcsendbreak() has no effect',
+    'drain: tcdrain() returns at once; bytes written less than a millisecond before a change of settings may go out after it',
+  ],
+};
+
+export interface PtyOptions {
+  readonly name: string;
+  readonly link: DeviceLink;
+  readonly pump: Pump;
+  /** Initial settings; data bits and parity stay as given here. */
+  readonly settings: LineSettings;
+  /** undefined: as the process. */
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly mode: number;
+  readonly log: Log;
+}
+
+interface Device {
+  readonly fd: number;
+  readonly path: string;
+  readonly channel: PumpChannel;
+}
+
+const IGNORE = () => {};
+
+export class PtyTty implements Tty {
+  readonly name: string;
+  readonly capabilities = PTY_CAPABILITIES;
+  readonly #o: PtyOptions;
+  #device: Device;
+  #open = false;
+  #closed = false;
+  #replaceWhenSettled = false;
+  onEvent: (event: TtyEvent) => void = IGNORE;
+  onNetwork: (event: NetworkEvent) => void = IGNORE;
+  onReplaced: (last: ChannelCounters) => void = IGNORE;
+
+  /** Makes the PTY and publishes its link. Throws a Fault (NO_DESCRIPTORS, LINK_PATH_TAKEN, PERMISSION, SYSTEM). */
+  constructor(options: PtyOptions) {
+    this.#o = options;
+    this.name = options.name;
+    this.#device = this.#make(options.settings);
+    try {
+      options.link.publish(this.#device.path);
+    } catch (error) {
+      release(this.#device);
+      throw error;
+    }
+  }
+
+  get path(): string {
+    return this.#o.link.path;
+  }
+
+  get devicePath(): string {
+    return this.#device.path;
+  }
+
+  get channel(): Channel {
+    return this.#device.channel;
+  }
+
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  get settings(): LineSettings {
+    const { dataBits, parity } = this.#o.settings;
+    return { ...toLineSettings(this.#termios()), dataBits, parity };
+  }
+
+  get hangUpOnClose(): boolean {
+    return this.#termios().hangUpOnClose;
+  }
+
+  get warnings(): readonly string[] {
+    return this.#open ? ptyWarnings(this.#termios(), this.#o.settings) : [];
+  }
+
+  /** A PTY has no way to tell an application: the daemon's status shows it. */
+  report(): void {}
+
+  hangUp(): void {
+    this.#open = false;
+    this.#replace();
+  }
+
+  settle(): void {
+    if (this.#replaceWhenSettled && !this.#open) this.#replace();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#open = false;
+    this.#o.link.remove();
+    release(this.#device);
+  }
+
+  #termios(): Termios {
+    return getTermios(this.#device.fd);
+  }
+
+  #make(settings: LineSettings): Device {
+    const { uid, gid, mode, pump, name } = this.#o;
+    let made: { fd: number; path: string };
+    try {
+      made = createPty({
+        settings,
+        mode,
+        ...(uid === undefined ? {} : { uid }),
+        ...(gid === undefined ? {} : { gid }),
+      });
+    } catch (error) {
+      throw ptyFault(name, error);
+    }
+    try {
+      const channel = pump.open(made.fd, { kind: 'pty', path: made.path, offline: { mode: 'block' } });
+      channel.onEvent = (event) => this.#onChannel(channel, event);
+      return { ...made, channel };
+    } catch (error) {
+      closeFd(made.fd);
+      throw ptyFault(name, error);
+    }
+  }
+
+  #replace(): void {
+    this.#replaceWhenSettled = false;
+    const old = this.#device;
+    let fresh: Device;
+    try {
+      // Line settings persist, as they do on a tty after a hang-up.
+      fresh = this.#make(toLineSettings(this.#termios()));
+      this.#o.link.publish(fresh.path);
+    } catch (error) {
+      release(old);
+      this.#closed = true;
+      this.onEvent({ type: 'failed', reason: messageOf(error) });
+      return;
+    }
+    this.#device = fresh;
+    const last = old.channel.counters;
+    const copy = { ...last };
+    release(old);
+    this.#o.log.log('debug', `${this.name} is ${fresh.path} now, ${formatSettings(this.settings)}`);
+    this.onReplaced(copy);
+  }
+
+  #onChannel(channel: Channel, event: ChannelEvent): void {
+    if (this.#closed || channel !== this.#device.channel) return;
+    switch (event) {
+      case 'opened':
+        this.#opened();
+        break;
+      case 'closed':
+        this.#lastClose();
+        break;
+      case 'reopened':
+        this.onEvent({ type: 'closed' });
+        this.onEvent({ type: 'opened' });
+        break;
+      case 'settings':
+        this.onEvent({ type: 'settings', settings: this.settings });
+        break;
+      case 'flush-input':
+        this.onEvent({ type: 'flush', queue: 'rx' });
+        break;
+      case 'flush-output':
+        this.onEvent({ type: 'flush', queue: 'tx' });
+        break;
+      case 'output-stopped':
+        this.onEvent({ type: 'transmitter', on: false });
+        break;
+      case 'output-started':
+        this.onEvent({ type: 'transmitter', on: true });
+        break;
+      case 'tty-error':
+        this.hangUp();
+        break;
+      case 'net-end':
+      case 'net-error':
+      case 'tap':
+        this.onNetwork(event);
+        break;
+      case 'termios':
+        // Warnings are read when they are asked for.
+        break;
+      default:
+        event satisfies never;
+    }
+  }
+
+  #opened(): void {
+    if (this.#open) return;
+    this.#open = true;
+    this.onEvent({ type: 'opened' });
+  }
+
+  #lastClose(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    // 'opened' tells by itself that somebody else was faster.
+    if (this.#device.channel.reset() === 'failed') this.#replaceWhenSettled = true;
+    this.onEvent({ type: 'closed' });
+  }
+}
+
+function release(device: Device): void {
+  device.channel.close();
+  closeFd(device.fd);
+}
+
+function ptyFault(name: string, error: unknown): Fault {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (code === 'EMFILE' || code === 'ENFILE') {
+    return new Fault('NO_DESCRIPTORS', `${name}: no PTY: out of file descriptors (${code}): raise LimitNOFILE`, {
+      cause: error,
+    });
+  }
+  if (code === 'ENOSPC') {
+    return new Fault('SYSTEM', `${name}: no PTY left: raise the sysctl kernel.pty.max`, { cause: error });
+  }
+  return new Fault('SYSTEM', `${name}: cannot make a PTY: ${messageOf(error)}`, { cause: error });
+}
