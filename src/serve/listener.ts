@@ -1,7 +1,11 @@
 // One TCP listener that can be closed and opened again on the same port, and whose accepted sockets do not read yet.
 // Never keeps a socket: whoever is told of it owns it.
-import { createServer, type Server, type Socket } from 'node:net';
+import { lookup } from 'node:dns/promises';
+import { createServer, isIP, type Server, type Socket } from 'node:net';
 import { Fault } from '../base/fault.js';
+import { listenTcp } from '../native/socket.js';
+
+const BACKLOG = 511;
 
 export interface ListenerOptions {
   readonly address: string;
@@ -9,6 +13,8 @@ export interface ListenerOptions {
   readonly port: number;
   /** Bytes that node reads ahead of its reader, beyond the one read that passes this mark. */
   readonly highWaterMark: number;
+  /** SO_RCVBUF of the accepted sockets, bytes (the kernel doubles it); 0: the kernel's own, which grows to megabytes. */
+  readonly receiveBuffer: number;
   accepted(socket: Socket): void;
 }
 
@@ -32,8 +38,8 @@ export class Listener {
   }
 
   /** Rejects with a Fault that names address and port, and with a hint where there is one. */
-  open(): Promise<void> {
-    if (this.#server !== undefined) return Promise.resolve();
+  async open(): Promise<void> {
+    if (this.#server !== undefined) return;
     const { address, highWaterMark, accepted } = this.#options;
     const server = createServer({ pauseOnConnect: true, noDelay: true, highWaterMark });
     server.on('connection', (socket) => {
@@ -42,20 +48,23 @@ export class Listener {
       else socket.destroy();
     });
     this.#server = server;
-    return new Promise((resolve, reject) => {
-      server.once('error', (error) => {
-        this.#server = undefined;
-        reject(listenFault(error, address, this.#port));
-      });
-      server.listen({ host: address, port: this.#port, backlog: 511 }, () => {
-        const bound = server.address();
-        if (bound !== null && typeof bound === 'object') this.#port = bound.port;
-        server.removeAllListeners('error');
-        // accept() may fail when descriptors run out; the connection then waits in the kernel or is dropped there.
-        server.on('error', () => {});
-        resolve();
-      });
-    });
+    try {
+      await listening(server, await this.#listeningFd());
+    } catch (error) {
+      this.#server = undefined;
+      throw listenFault(error, address, this.#port);
+    }
+    const bound = server.address();
+    if (bound !== null && typeof bound === 'object') this.#port = bound.port;
+    // accept() may fail when descriptors run out; the connection then waits in the kernel or is dropped there.
+    server.on('error', () => {});
+  }
+
+  /** Node cannot set SO_RCVBUF before listen(2), and TCP fixes the window's scale when the connection is made. */
+  async #listeningFd(): Promise<number> {
+    const { address, receiveBuffer } = this.#options;
+    const host = isIP(address) !== 0 ? address : (await lookup(address)).address;
+    return listenTcp({ host, port: this.#port, backlog: BACKLOG, receiveBuffer });
   }
 
   /** New connections are refused when it resolves. Accepted ones live on. */
@@ -68,6 +77,16 @@ export class Listener {
     server.close();
     return new Promise((resolve) => setImmediate(resolve));
   }
+}
+
+function listening(server: Server, fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ fd, backlog: BACKLOG }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
 }
 
 function listenFault(error: unknown, address: string, port: number): Fault {
@@ -86,6 +105,9 @@ function listenFault(error: unknown, address: string, port: number): Fault {
         `cannot listen on ${where}: ports below 1024 need root (choose higher ones: --data-port 4001 --command-port 5001)`,
         { cause: error },
       );
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return new Fault('NAME_UNRESOLVED', `cannot listen on ${where}: no such name`, { cause: error });
     case 'EADDRNOTAVAIL':
       return new Fault('SYSTEM', `cannot listen on ${where}: this machine has no such address (see: ip address)`, {
         cause: error,

@@ -42,7 +42,9 @@ export class RealComClient {
   readonly peer: string;
   readonly #options: ClientOptions;
   readonly #engine: DeviceEngine;
-  readonly #outputs: DeviceOutput[] = [];
+  /** What the engine said and is not performed yet, from `#next` on; emptied when all is. */
+  #outputs: DeviceOutput[] = [];
+  #next = 0;
   readonly #timers: Partial<Record<'engine' | 'notify' | 'poll' | 'pair' | 'queue', Timer>> = {};
   #command: Socket | undefined;
   #sender: CommandSender | undefined;
@@ -148,7 +150,8 @@ export class RealComClient {
   end(reason: string): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#outputs.length = 0;
+    this.#outputs = [];
+    this.#next = 0;
     for (const timer of Object.values(this.#timers)) timer.cancel();
     this.#sender?.close();
     this.#intake?.close();
@@ -160,24 +163,27 @@ export class RealComClient {
   // the engine's outputs
 
   #perform(outputs: readonly DeviceOutput[]): void {
-    this.#outputs.push(...outputs);
+    for (const output of outputs) this.#outputs.push(output);
     if (this.#performing) return;
-    this.#performing = true;
-    this.#performAll()
-      .catch((error: unknown) => this.end(`port: ${messageOf(error)}`))
-      .finally(() => {
-        this.#performing = false;
-      });
+    this.#performAll().catch((error: unknown) => this.end(`port: ${messageOf(error)}`));
   }
 
   async #performAll(): Promise<void> {
-    for (let output = this.#outputs.shift(); output !== undefined; output = this.#outputs.shift()) {
-      if (this.#ended) return;
-      await this.#performOne(output);
+    this.#performing = true;
+    for (;;) {
+      const output = this.#outputs[this.#next++];
+      if (output === undefined || this.#ended) break;
+      // Only these two wait for something; a chunk full of small commands is not worth a turn for each.
+      if (output.type === 'take-data') await this.#intake?.takeAll();
+      else if (output.type === 'request') await this.#request(output.request);
+      else this.#performNow(output);
     }
+    this.#outputs = [];
+    this.#next = 0;
+    this.#performing = false;
   }
 
-  async #performOne(output: DeviceOutput): Promise<void> {
+  #performNow(output: Exclude<DeviceOutput, { type: 'take-data' | 'request' }>): void {
     switch (output.type) {
       case 'write':
         this.#options.event({
@@ -186,12 +192,6 @@ export class RealComClient {
           text: output.frame === undefined ? 'preamble' : describeFrame(output.frame),
         });
         this.#sender?.send(output.bytes);
-        return;
-      case 'take-data':
-        await this.#intake?.takeAll();
-        return;
-      case 'request':
-        await this.#request(output.request);
         return;
       case 'queue':
         this.#asked = output.queue;
@@ -221,7 +221,7 @@ export class RealComClient {
     const done = !refused && (await uart.request(request));
     if (this.#ended) return;
     this.#options.event({ type: 'request', request, refused: !done });
-    this.#outputs.push(...this.#engine.applied({ lines: uart.modemLines, refused: !done }));
+    this.#perform(this.#engine.applied({ lines: uart.modemLines, refused: !done }));
   }
 
   #queueOf(queue: 'tx' | 'rx'): number {

@@ -51,6 +51,8 @@ const MAX_HELD = 8;
 /** Bytes that node reads ahead per socket: a data socket is read only as far as the port has room. */
 const DATA_MARK = 4096;
 const COMMAND_MARK = 4096;
+/** What the kernel holds for a port before the window shuts: what "in the data socket" means is bounded by this. */
+const DATA_RECEIVE_BUFFER = 8192;
 
 export class RealComPort {
   readonly #options: RealComOptions;
@@ -67,21 +69,25 @@ export class RealComPort {
   readonly answers: AnswerFaults = { mute: false, delayMs: 0, byteByByte: false };
   /** For tests: as if another host had the port. */
   occupied = false;
+  /** For tests: how long a host waits while another has the port, milliseconds; 0: closed at once. */
+  busyHoldMs: number;
   /** For tests: connections that arrived, and clients that got both of theirs. */
   readonly counts = { data: 0, command: 0, paired: 0 };
 
   constructor(options: RealComOptions) {
     this.#options = options;
     this.#uart = options.uart;
-    const listener = (kind: SocketKind, port: number, highWaterMark: number) =>
+    this.busyHoldMs = options.busyHoldMs ?? 500;
+    const listener = (kind: SocketKind, port: number, highWaterMark: number, receiveBuffer: number) =>
       new Listener({
         address: options.address,
         port,
         highWaterMark,
+        receiveBuffer,
         accepted: (socket) => this.#arrived(kind, socket),
       });
-    this.#data = listener('data', options.dataPort, DATA_MARK);
-    this.#command = listener('command', options.commandPort, COMMAND_MARK);
+    this.#data = listener('data', options.dataPort, DATA_MARK, DATA_RECEIVE_BUFFER);
+    this.#command = listener('command', options.commandPort, COMMAND_MARK, 0);
   }
 
   get uart(): Uart {
@@ -104,7 +110,7 @@ export class RealComPort {
   /** Both connections are there, and PORT_INIT has been answered. */
   get up(): boolean {
     const client = this.#client;
-    return client !== undefined && client.has('data') && client.has('command') && client.initialised;
+    return client?.has('data') === true && client.has('command') && client.initialised;
   }
 
   /** Bytes of the present host: taken from its data connection, and given to it. */
@@ -206,10 +212,11 @@ export class RealComPort {
   }
 
   #admit(kind: SocketKind, socket: Socket, peer: string): void {
-    this.#client ??= this.#newClient(peer);
+    const client = this.#client ?? this.#newClient(peer);
+    this.#client = client;
+    client.adopt(kind, socket);
+    if (client.has('data') && client.has('command')) this.counts.paired++;
     this.#tell({ type: 'connected', kind, peer: `${peer}:${socket.remotePort ?? 0}` });
-    this.#client.adopt(kind, socket);
-    if (this.#client?.has('data') && this.#client.has('command')) this.counts.paired++;
   }
 
   #newClient(peer: string): RealComClient {
@@ -256,7 +263,7 @@ export class RealComPort {
     const held: Held = {
       kind,
       socket,
-      timer: this.#options.clock.after(this.#options.busyHoldMs ?? 500, () => this.#release(held)),
+      timer: this.#options.clock.after(this.busyHoldMs, () => this.#release(held)),
     };
     this.#held.add(held);
     socket.once('close', () => this.#forget(held));
