@@ -9,7 +9,7 @@ import { describeFrame } from '../protocol/realcom/describe.js';
 import { DeviceEngine, type DeviceOutput } from '../protocol/realcom/device.js';
 import type { LineReport, LineRequest, LineSettings } from '../serial/line.js';
 import type { Uart } from '../uart/uart.js';
-import { type AnswerFaults, CommandSender } from './command-line.js';
+import { type AnswerFaults, CommandSender } from './command-sender.js';
 import { DataIntake } from './data-intake.js';
 
 export type SocketKind = 'command' | 'data';

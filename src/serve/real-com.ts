@@ -6,7 +6,7 @@ import type { Clock, Timer } from '../base/clock.js';
 import { type Fault, messageOf } from '../base/fault.js';
 import type { LineReport, LineSettings } from '../serial/line.js';
 import type { Uart } from '../uart/uart.js';
-import type { AnswerFaults } from './command-line.js';
+import type { AnswerFaults } from './command-sender.js';
 import { Listener } from './listener.js';
 import { type ClientEvent, RealComClient, type SocketKind } from './real-com-client.js';
 
