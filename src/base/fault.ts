@@ -18,6 +18,7 @@ const CODES = {
   PERMISSION: { retry: false, blame: 'operator' },
   ALREADY_RUNNING: { retry: false, blame: 'operator' },
   CONFIG_INVALID: { retry: false, blame: 'operator' },
+  NO_SUCH_TTY: { retry: false, blame: 'operator' },
   NOT_SUPPORTED: { retry: false, blame: 'local' }, // the backend or the peer cannot carry it
   NO_DAEMON: { retry: true, blame: 'operator' },
   SYSTEM: { retry: false, blame: 'local' }, // any other errno
