@@ -26,7 +26,6 @@ export interface SupervisorOptions {
   readonly configFile: string;
   readonly clock: Clock;
   readonly log: Log;
-  readonly random: () => number;
   /** Reads the configuration again. Never rejects for a bad file. */
   readonly load: () => LoadResult;
   readonly makeTty: (config: ResolvedConfig, tty: ResolvedTty, log: Log) => Tty;
