@@ -277,12 +277,12 @@ export class LoopbackUart implements Uart {
 
   #roomToReceive(): void {
     this.#delay?.retry();
-    if (this.#sinkRoom() > 0) this.#transmitter.resume('sink');
+    this.#progressed();
   }
 
   #progressed(): void {
     if (this.#closed) return;
-    if (this.#delay !== undefined && this.#delay.room > 0) this.#transmitter.resume('sink');
+    if (this.#sinkRoom() > 0) this.#transmitter.resume('sink');
     if (this.#wantsRoom && this.#transmitter.room > 0) {
       this.#wantsRoom = false;
       queueMicrotask(() => this.#events?.writable());

@@ -226,6 +226,7 @@ export class ProgramUart implements Uart {
   }
 
   #hear(): void {
+    if (this.#receiver.room > 0) this.#answers.resume('sink');
     if (this.#unsaid.length === 0) return;
     this.#unsaid = this.#unsaid.subarray(this.#answers.write(this.#unsaid));
     if (this.#unsaid.length === 0) this.#child?.resume();

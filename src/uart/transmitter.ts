@@ -19,11 +19,11 @@ export interface TransmitterOptions {
   readonly capacity: number;
   /** Bytes leave as soon as the queue is looked at. */
   readonly unpaced: boolean;
-  /** Bytes whose last bit has left. Called from a timer, a microtask, or from inside `settle`. */
+  /** Bytes whose last bit has left. Called from a timer, a microtask, or from inside a call. */
   deliver(bytes: Uint8Array, settings: LineSettings): void;
   /** How many bytes `deliver` may be given now. */
   sinkRoom(): number;
-  /** After each delivery and each removal of a stop reason. */
+  /** After each delivery and each change of what stops it: whoever owns the sink ends a 'sink' stop here if it has room. */
   progressed(): void;
 }
 
@@ -70,25 +70,28 @@ export class PacedTransmitter {
 
   /** Drops what has not left; returns how many bytes. */
   clear(): number {
-    this.settle();
+    this.#settle();
     const dropped = this.#queue.clear();
     this.#arm();
+    this.#options.progressed();
     return dropped;
   }
 
   /** What has left until now left with the old settings; a byte that is under way starts again with the new ones. */
   setSettings(settings: LineSettings): void {
-    this.settle();
+    this.#settle();
     this.#settings = settings;
     this.#byteStartMs = this.#options.clock.now();
     this.#arm();
+    this.#options.progressed();
   }
 
   stop(reason: StopReason): void {
     if (this.#stopped.has(reason)) return;
-    this.settle();
+    this.#settle();
     this.#stopped.add(reason);
     this.#arm();
+    this.#options.progressed();
   }
 
   resume(reason: StopReason): void {
@@ -98,8 +101,8 @@ export class PacedTransmitter {
     this.#options.progressed();
   }
 
-  /** Delivers what has left by now. */
-  settle(): void {
+  /** Delivers what has left by now. Whoever calls it calls `progressed` after it: the sink may have stopped it. */
+  #settle(): void {
     if (this.#disposed || this.stopped || this.#queue.length === 0) return;
     const due = this.#dueNow();
     // A sink without room holds the line, as a handshake would: the byte that finds none starts again later.
@@ -150,7 +153,7 @@ export class PacedTransmitter {
 
   #run(): void {
     if (this.#disposed) return;
-    this.settle();
+    this.#settle();
     this.#arm();
     this.#options.progressed();
   }

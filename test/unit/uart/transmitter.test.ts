@@ -59,7 +59,7 @@ test('whatever happens: every accepted byte leaves once, in order, and none befo
       expect(left).toEqual(accepted);
       expect(clock.timers).toBe(0);
     }),
-    { numRuns: 300 },
+    { numRuns: 200 },
   );
 });
 
