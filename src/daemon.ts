@@ -51,7 +51,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       clock,
       log,
       load: () => load(configFile),
-      faulted: (server, tty, fault) => connections.faulted(server, tty, fault),
+      faulted: (server, tty, fault, down) => connections.faulted(server, tty, fault, down),
       recovered: (server, tty) => connections.recovered(server, tty),
       monotonicMs: () => Number(process.hrtime.bigint()) / 1e6,
       pumpHeartbeatMs: () => pump.heartbeatMs,

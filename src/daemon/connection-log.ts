@@ -1,28 +1,54 @@
-// What the log says of connections: one line when a port's trouble begins, one when its cause changes, one when it ends;
-// and ports of one server that fare alike within two seconds share the line.
+// What the log says of connections: one line when trouble begins, one when it ends. Ports of one server that fare alike
+// within two seconds share the line, and a port that finds a server in the trouble already told says nothing more.
 import type { Clock } from '../base/clock.js';
-import type { Fault } from '../base/fault.js';
+import type { Fault, FaultCode } from '../base/fault.js';
 import type { Log } from '../base/log.js';
 import { FailureLog } from '../observe/coalesce.js';
 
+/** One server's trouble that was told, and the ports that are in it. */
+interface Trouble {
+  readonly code: FaultCode;
+  readonly ttys: Set<string>;
+}
+
 export class ConnectionLog {
   readonly #lines: FailureLog;
-  /** The trouble of each port that was told, by tty. */
-  readonly #troubles = new Map<string, string>();
+  readonly #clock: Clock;
+  readonly #troubles = new Map<string, { trouble: Trouble; atMs: number }[]>();
 
   constructor(log: Log, clock: Clock) {
     this.#lines = new FailureLog(log, clock);
+    this.#clock = clock;
   }
 
-  faulted(server: string, tty: string, fault: Fault): void {
-    if (fault.code === 'CANCELED' || this.#troubles.get(tty) === fault.code) return;
-    this.#troubles.set(tty, fault.code);
-    this.#lines.failed({ server, tty, code: fault.code, message: fault.message });
+  /** @param serverDown no port of the server is connected: one line stands for all of them */
+  faulted(server: string, tty: string, fault: Fault, serverDown: boolean): void {
+    if (fault.code === 'CANCELED') return;
+    const { code, message } = fault;
+    const known = this.#troubles.get(server) ?? [];
+    this.#troubles.set(server, known);
+    const same = known.find(({ trouble }) => trouble.code === code);
+    for (const { trouble } of known) if (trouble.code !== code) trouble.ttys.delete(tty);
+    if (!same) {
+      known.push({ trouble: { code, ttys: new Set([tty]) }, atMs: this.#clock.now() });
+    } else {
+      // Within the window it joins the line that is waiting.
+      const told = same.trouble.ttys.has(tty) || (serverDown && this.#clock.now() - same.atMs > FailureLog.WINDOW_MS);
+      same.trouble.ttys.add(tty);
+      if (told) return;
+    }
+    this.#lines.failed({ server, tty, code, message });
   }
 
   recovered(server: string, tty: string): void {
-    if (!this.#troubles.delete(tty)) return;
-    this.#lines.failed({ server, tty, code: 'RECOVERED', message: `${server}: connected again` }, 'info');
+    const known = this.#troubles.get(server);
+    if (!known) return;
+    let wasIn = false;
+    for (const { trouble } of known) wasIn = trouble.ttys.delete(tty) || wasIn;
+    const left = known.filter(({ trouble }) => trouble.ttys.size > 0);
+    if (left.length === 0) this.#troubles.delete(server);
+    else this.#troubles.set(server, left);
+    if (wasIn) this.#lines.failed({ server, tty, code: 'RECOVERED', message: `${server}: connected again` }, 'info');
   }
 
   /** Says what is waiting; before the program ends. */

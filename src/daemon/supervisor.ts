@@ -32,7 +32,7 @@ export interface SupervisorOptions {
   readonly ttyPath: (config: ResolvedConfig, tty: ResolvedTty) => string;
   readonly makeLink: (tty: ResolvedTty, server: RunningServer, log: Log) => Link;
   readonly makeServer: (name: string, address: string) => RunningServer;
-  readonly faulted: (server: string, tty: string, fault: Fault) => void;
+  readonly faulted: (server: string, tty: string, fault: Fault, serverDown: boolean) => void;
   readonly recovered: (server: string, tty: string) => void;
   /** CLOCK_MONOTONIC milliseconds. */
   readonly monotonicMs: () => number;
@@ -209,7 +209,7 @@ export class Supervisor implements DaemonControl {
       clock: this.#o.clock,
       log,
       changed: (changed) => this.#portChanged(changed),
-      faulted: (_, fault) => this.#o.faulted(tty.serverName, tty.name, fault),
+      faulted: (_, fault) => this.#o.faulted(tty.serverName, tty.name, fault, server.gate.down),
       recovered: () => this.#o.recovered(tty.serverName, tty.name),
     });
     this.#ports.set(tty.name, port);

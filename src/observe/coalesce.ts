@@ -21,12 +21,14 @@ interface Group {
 const NAMED = 3;
 
 export class FailureLog {
+  /** Failures within this time are one line. */
+  static readonly WINDOW_MS = 2000;
   readonly #groups = new Map<string, Group>();
 
   constructor(
     private readonly log: Log,
     private readonly clock: Clock,
-    private readonly windowMs = 2000,
+    private readonly windowMs = FailureLog.WINDOW_MS,
   ) {}
 
   /** Said `windowMs` later, together with what else failed alike until then. */

@@ -1,0 +1,68 @@
+import { expect, test } from 'vitest';
+import { Fault } from '../../../src/base/fault.js';
+import type { Log } from '../../../src/base/log.js';
+import { ConnectionLog } from '../../../src/daemon/connection-log.js';
+import { ManualClock } from '../../support/manual-clock.js';
+
+function setup() {
+  const clock = new ManualClock();
+  const lines: string[] = [];
+  const log: Log = { log: (level, message) => lines.push(`${level}: ${message}`), child: () => log };
+  return { clock, lines, log: new ConnectionLog(log, clock) };
+}
+
+const refused = new Fault('PEER_REFUSED', '10.0.0.1:966: connection refused');
+const timeout = new Fault('PEER_TIMEOUT', '10.0.0.1:966: no answer');
+
+test('a server that goes down is one line, however long its ports go on trying', () => {
+  const { clock, lines, log } = setup();
+  for (let i = 0; i < 16; i++) log.faulted('boiler', `ttyNP${i}`, refused, true);
+  clock.advance(2000);
+  expect(lines).toEqual([
+    'warn: 16 ports of boiler (ttyNP0, ttyNP1, ttyNP2 and 13 more): 10.0.0.1:966: connection refused',
+  ]);
+  for (let second = 0; second < 60; second++) {
+    log.faulted('boiler', `ttyNP${second % 20}`, refused, true);
+    clock.advance(1000);
+  }
+  expect(lines).toHaveLength(1);
+});
+
+test('the end of the trouble is one line too, and the next trouble is told again', () => {
+  const { clock, lines, log } = setup();
+  for (const tty of ['ttyNP0', 'ttyNP1']) log.faulted('boiler', tty, refused, true);
+  clock.advance(5000);
+  for (const tty of ['ttyNP0', 'ttyNP1']) log.recovered('boiler', tty);
+  clock.advance(2000);
+  expect(lines[1]).toBe('info: 2 ports of boiler (ttyNP0, ttyNP1): boiler: connected again');
+  log.faulted('boiler', 'ttyNP0', refused, true);
+  clock.advance(2000);
+  expect(lines).toHaveLength(3);
+});
+
+test('a port that never was in trouble says nothing when it connects', () => {
+  const { clock, lines, log } = setup();
+  log.recovered('boiler', 'ttyNP0');
+  clock.advance(2000);
+  expect(lines).toEqual([]);
+});
+
+test('one busy port after another, while the server is up, are lines of their own', () => {
+  const { clock, lines, log } = setup();
+  log.faulted('boiler', 'ttyNP0', refused, false);
+  clock.advance(10_000);
+  log.faulted('boiler', 'ttyNP1', refused, false);
+  clock.advance(2000);
+  expect(lines).toHaveLength(2);
+});
+
+test('another cause is another line', () => {
+  const { clock, lines, log } = setup();
+  log.faulted('boiler', 'ttyNP0', refused, true);
+  clock.advance(5000);
+  log.faulted('boiler', 'ttyNP0', timeout, true);
+  clock.advance(5000);
+  log.faulted('boiler', 'ttyNP0', timeout, true);
+  clock.advance(5000);
+  expect(lines).toEqual(['warn: 10.0.0.1:966: connection refused', 'warn: 10.0.0.1:966: no answer']);
+});
