@@ -1,0 +1,95 @@
+// The two TCP connections of a port, command first, then data, as the vendor's driver makes them; to each address in
+// turn. Leaves no descriptor behind when it fails or is aborted. Follows docs/protocol/realcom.md section 1.3.
+import { Fault } from '../base/fault.js';
+import { closeFd, connectTcp } from '../native/socket.js';
+import { faultOf } from './errno.js';
+
+export interface Ports {
+  readonly dataPort: number;
+  readonly commandPort: number;
+}
+
+/** Both connected; the descriptors belong to the caller. */
+export interface Pair {
+  readonly address: string;
+  readonly commandFd: number;
+  readonly dataFd: number;
+}
+
+/** The command connection is where a silent device is noticed, within 10 s. */
+const COMMAND_OPTIONS = {
+  noDelay: true,
+  keepAlive: { idle: 3, interval: 1, count: 5 },
+  userTimeoutMs: 7000,
+} as const;
+
+/**
+ * Never TCP_USER_TIMEOUT on data: it would kill a living device that holds its window shut (CTS, XOFF). A small send
+ * buffer bounds what is taken ahead from the application.
+ */
+const DATA_OPTIONS = {
+  noDelay: true,
+  keepAlive: { idle: 30, interval: 10, count: 6 },
+  sendBuffer: 16 * 1024,
+  notSentLowat: 4096,
+} as const;
+
+export function place(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** Rejects with the fault of the address that got furthest. */
+export async function dialAny(
+  addresses: readonly string[],
+  ports: Ports,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Pair> {
+  let best: Fault | undefined;
+  for (const address of addresses) {
+    try {
+      return await dial(address, ports, timeoutMs, signal);
+    } catch (error) {
+      const fault = faultOf(error, place(address, ports.commandPort));
+      if (signal.aborted || fault.code === 'NO_DESCRIPTORS') throw fault;
+      // "No route" of an address family that this machine does not have would hide what the other address said.
+      if (best === undefined || best.code === 'PEER_NO_ROUTE') best = fault;
+    }
+  }
+  throw best ?? new Fault('NAME_UNRESOLVED', 'no address to connect to');
+}
+
+export async function dial(address: string, ports: Ports, timeoutMs: number, signal: AbortSignal): Promise<Pair> {
+  const commandFd = await connect(address, ports.commandPort, timeoutMs, COMMAND_OPTIONS, signal);
+  try {
+    const dataFd = await connect(address, ports.dataPort, timeoutMs, DATA_OPTIONS, signal);
+    return { address, commandFd, dataFd };
+  } catch (error) {
+    closeFd(commandFd);
+    throw error;
+  }
+}
+
+async function connect(
+  host: string,
+  port: number,
+  timeoutMs: number,
+  options: typeof COMMAND_OPTIONS | typeof DATA_OPTIONS,
+  signal: AbortSignal,
+): Promise<number> {
+  if (signal.aborted) throw canceled(host, port);
+  let fd: number;
+  try {
+    fd = await connectTcp({ host, port, timeoutMs, ...options, signal });
+  } catch (error) {
+    if (signal.aborted) throw canceled(host, port);
+    throw faultOf(error, place(host, port));
+  }
+  if (!signal.aborted) return fd;
+  closeFd(fd);
+  throw canceled(host, port);
+}
+
+function canceled(host: string, port: number): Fault {
+  return new Fault('CANCELED', `${place(host, port)}: connect canceled`);
+}
