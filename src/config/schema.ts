@@ -3,10 +3,9 @@
 // in milliseconds, modes as numbers, formats parsed.
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseDuration } from '../base/duration.js';
 import { type Format, parseFormat } from '../serial/format.js';
 
-const DURATION = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)?$/;
-const DURATION_UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const MAX_DURATION_MS = 24 * 3_600_000;
 const SIZE = /^(\d+)\s*([kKmMgG])?(?:i?[bB])?$/;
 const SIZE_UNIT: Readonly<Record<string, number>> = { k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
@@ -18,15 +17,6 @@ const HOST_NAME =
   /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$/;
 /** Names in the runtime directory that are the daemon's own. */
 const RESERVED = new Set(['control.sock', 'ttynpd.pid']);
-
-/** "10s", "500ms", "1m", or a plain number of seconds; undefined where it is none of them. */
-export function parseDuration(value: string | number): number | undefined {
-  const match = DURATION.exec(String(value).trim());
-  const unit = DURATION_UNIT_MS[match?.[2] ?? 's'];
-  if (match?.[1] === undefined || unit === undefined) return undefined;
-  const ms = Math.round(Number(match[1]) * unit);
-  return ms <= MAX_DURATION_MS ? ms : undefined;
-}
 
 export function isAddress(text: string): boolean {
   const percent = text.indexOf('%');
@@ -45,7 +35,10 @@ function scalar<T>(expected: string, parse: (value: string | number) => T | unde
   });
 }
 
-const duration = scalar('must be a duration such as 10s, 500ms, 1m or a number of seconds, at most 24h', parseDuration);
+const duration = scalar('must be a duration such as 10s, 500ms, 1m or a number of seconds, at most 24h', (value) => {
+  const ms = parseDuration(value);
+  return ms !== undefined && ms <= MAX_DURATION_MS ? ms : undefined;
+});
 
 const size = scalar('must be a size such as 500k or 10M', (value) => {
   const match = SIZE.exec(String(value).trim());

@@ -210,6 +210,11 @@ const bad: [string, string, (string | RegExp)[]][] = [
     [/:4: ttys.ttyNP1.holdTime: must be a duration such as 10s.*, got "soon"$/],
   ],
   [
+    'too long a duration',
+    `${HEAD}ttys:\n  ttyNP1: { holdTime: 25h }`,
+    [/:4: ttys.ttyNP1.holdTime: .*at most 24h, got "25h"$/],
+  ],
+  [
     'a bad mode',
     `${HEAD}ttys:\n  ttyNP1: { mode: 0980 }`,
     ['ttynp.yaml:4: ttys.ttyNP1.mode: must be an octal mode such as "0660", got "0980"'],
