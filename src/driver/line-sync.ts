@@ -150,6 +150,12 @@ export class LineSync {
       }
       signal.throwIfAborted();
     }
+    this.#resume();
+  }
+
+  /** Flushed input has stopped `up` too. */
+  #resume(): void {
+    this.#host.channel().resume('up');
     this.#host.channel().resume('down');
   }
 
@@ -193,7 +199,7 @@ export class LineSync {
   #gaveUp(error: unknown, signal: AbortSignal): void {
     if (signal.aborted || (isFault(error) && endsTheLink(error))) return;
     this.#host.log.log('warn', `line request failed: ${messageOf(error)}`);
-    this.#host.channel().resume('down');
+    this.#resume();
   }
 }
 
