@@ -1,0 +1,60 @@
+// `ttynp doctor` looks at this machine, `ttynp doctor TTY` walks one port, and both say at each step what to do next.
+// Needs no daemon, changes nothing, never opens the tty; connects to a device only with --probe, and never to a port in use.
+import type { CommandModule } from 'yargs';
+import { type Clock, SystemClock } from '../base/clock.js';
+import { DEFAULT_CONFIG_FILE } from '../config/load.js';
+import { askDaemon, socketPath } from './doctor/ask.js';
+import { type Check, exitCodeOf } from './doctor/check.js';
+import { judgePort, portTitle } from './doctor/judge.js';
+import { judgeMachine } from './doctor/machine-checks.js';
+import { readConfig, surveyMachine } from './doctor/machine-survey.js';
+import { walkPort } from './doctor/port-walk.js';
+import { renderChecks } from './doctor/render.js';
+import type { CommandIo } from './io.js';
+import type { GlobalArguments } from './socket.js';
+
+type DoctorArguments = GlobalArguments & {
+  readonly tty: string | undefined;
+  readonly probe: boolean;
+  readonly json: boolean;
+};
+
+export const doctorCommand = (io: CommandIo): CommandModule<GlobalArguments, DoctorArguments> => ({
+  command: 'doctor [tty]',
+  describe: 'Find out why something does not work, and what to do about it',
+  builder: (yargs) =>
+    yargs
+      .positional('tty', { type: 'string', describe: 'Walk along this port; without it, look at the machine' })
+      .option('probe', {
+        type: 'boolean',
+        default: false,
+        describe: 'Connect to the device, where nothing uses the port',
+      })
+      .option('json', { type: 'boolean', default: false, describe: 'Print { checks: [{ step, result, text, hint }] }' })
+      .example('$0 doctor ttyNP0 --probe', 'Why does nothing come back?'),
+  handler: async (argv) => {
+    const { title, checks } = await examine(argv, new SystemClock());
+    if (argv.json) io.out(`${JSON.stringify({ checks }, null, 2)}\n`);
+    else io.out(`${renderChecks(title, checks, { columns: io.columns ?? 100, colour: io.colour }).join('\n')}\n`);
+    process.exitCode = exitCodeOf(checks);
+  },
+});
+
+export interface DoctorReport {
+  readonly title: string;
+  readonly checks: readonly Check[];
+}
+
+/** Rejects with NO_SUCH_TTY; everything else that is wrong is a check. */
+export async function examine(argv: Omit<DoctorArguments, 'json' | 'debug'>, clock: Clock): Promise<DoctorReport> {
+  const named = readConfig(argv.config ?? DEFAULT_CONFIG_FILE);
+  const asked = await askDaemon(socketPath(argv));
+  // The daemon's own file, where the user named none.
+  const read = argv.config === undefined && asked.status !== undefined ? readConfig(asked.status.configFile) : named;
+  if (argv.tty === undefined) {
+    const facts = await surveyMachine(read, asked, argv.probe ? { clock } : undefined);
+    return { title: 'this machine', checks: judgeMachine(facts) };
+  }
+  const facts = await walkPort(argv.tty, read, asked, { clock, probe: argv.probe });
+  return { title: portTitle(facts), checks: judgePort(facts) };
+}
