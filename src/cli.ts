@@ -41,7 +41,7 @@ const daemonCommand: CommandModule<GlobalArguments, DaemonArguments> = {
       .option('log-level', { choices: ['error', 'warn', 'info', 'debug'] as const, describe: 'Overrides log.level' })
       .example('$0 daemon -c ttynp.yaml', 'Run it with this configuration'),
   handler: async (args) => {
-    const { runDaemon } = await import('./daemon.js');
+    const { runDaemon } = await import('./compose-daemon.js');
     process.exitCode = await runDaemon({
       configFile: args.config ?? DEFAULT_CONFIG_FILE,
       logFormat: args['log-format'],

@@ -1,0 +1,142 @@
+// Composes the daemon from its parts and lives until SIGTERM. Everything that it decides is decided elsewhere.
+import { accessSync, constants, mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { packageVersion } from './api/version.js';
+import { SystemClock } from './base/clock.js';
+import { Fault, messageOf } from './base/fault.js';
+import { loadConfig } from './config/load.js';
+import { ConfigFault } from './config/problems.js';
+import type { ResolvedConfig } from './config/resolved.js';
+import { ControlServer } from './control/server.js';
+import { ConnectionLog } from './daemon/connection-log.js';
+import { factories } from './daemon/factories.js';
+import { ServiceManager } from './daemon/service-manager.js';
+import { Supervisor } from './daemon/supervisor.js';
+import { Pump } from './native/pump.js';
+import { createLog, mayColour, type ProgramLog } from './observe/log.js';
+
+export interface DaemonOptions {
+  readonly configFile: string;
+  /** Overrides the configuration's. */
+  readonly logFormat?: 'plain' | 'json' | undefined;
+  readonly logLevel?: 'error' | 'warn' | 'info' | 'debug' | undefined;
+}
+
+/** A clean end must be over within 5 s; this much of it may be spent on transmitting what applications wrote. */
+const STOP_DRAIN_MS = 3000;
+const STOP_LIMIT_MS = 4500;
+
+/** Resolves when the daemon has ended: 0 after SIGTERM or SIGINT. Rejects with a Fault where it cannot start. */
+export async function runDaemon(options: DaemonOptions): Promise<number> {
+  const configFile = resolve(options.configFile);
+  const { config } = loadConfig(configFile);
+  const clock = new SystemClock();
+  const log = createLog(logOptions(config, options), clock);
+  prepareRuntimeDir(config.runtimeDir);
+  // First of all: it tells whether another daemon lives, before a link of its is touched.
+  const control = await ControlServer.bind({
+    path: join(config.runtimeDir, 'control.sock'),
+    mode: config.control.mode,
+    group: config.control.group,
+    log,
+  });
+  const pump = new Pump();
+  pump.watchdog = true;
+  const connections = new ConnectionLog(log, clock);
+  const supervisor = new Supervisor(
+    {
+      version: packageVersion(),
+      configFile,
+      clock,
+      log,
+      load: () => load(configFile),
+      faulted: (server, tty, fault, down) => connections.faulted(server, tty, fault, down),
+      recovered: (server, tty) => connections.recovered(server, tty),
+      monotonicMs: () => Number(process.hrtime.bigint()) / 1e6,
+      pumpHeartbeatMs: () => pump.heartbeatMs,
+      ...factories({ pump, clock, random: Math.random }),
+    },
+    config,
+  );
+  control.serve(supervisor);
+  supervisor.start();
+  const manager = new ServiceManager({
+    clock,
+    log,
+    watchdogUsec: process.env['WATCHDOG_USEC'],
+    pumpAgeMs: () => Number(process.hrtime.bigint()) / 1e6 - pump.heartbeatMs,
+    status: () => statusLine(supervisor),
+  });
+  log.log('info', `ttynpd ${packageVersion()} runs: ${statusLine(supervisor)}, ${configFile}`, { event: 'started' });
+  manager.ready();
+  await untilStopped(supervisor, manager, log);
+  manager.stopping();
+  log.log('info', 'stopping', { event: 'stopping' });
+  const limit = setTimeout(() => {
+    log.log('warn', `not all ports ended within ${STOP_LIMIT_MS} ms`);
+    process.exit(0);
+  }, STOP_LIMIT_MS);
+  await supervisor.stop(STOP_DRAIN_MS);
+  await control.close();
+  connections.flush();
+  pump.close();
+  log.log('info', 'stopped', { event: 'stopped' });
+  log.close();
+  clearTimeout(limit);
+  return 0;
+}
+
+/** Returns at SIGTERM or SIGINT; SIGHUP reloads. */
+function untilStopped(supervisor: Supervisor, manager: ServiceManager, log: ProgramLog): Promise<void> {
+  return new Promise((resolve) => {
+    const reload = () => {
+      manager.reloading();
+      supervisor
+        .reload()
+        .catch((error: unknown) => log.log('error', `reload: ${messageOf(error)}`))
+        .finally(() => manager.ready());
+    };
+    const stop = () => {
+      process.off('SIGHUP', reload);
+      process.off('SIGTERM', stop);
+      process.off('SIGINT', stop);
+      resolve();
+    };
+    process.on('SIGHUP', reload);
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+  });
+}
+
+function load(configFile: string): { config: ResolvedConfig } | { errors: readonly string[] } {
+  try {
+    return loadConfig(configFile);
+  } catch (error) {
+    return { errors: error instanceof ConfigFault ? error.errors : [messageOf(error)] };
+  }
+}
+
+function logOptions(config: ResolvedConfig, options: DaemonOptions) {
+  const { file, maxSizeBytes, maxFiles } = config.log;
+  return {
+    level: options.logLevel ?? config.log.level,
+    format: options.logFormat ?? config.log.format,
+    colour: mayColour(process.stderr.isTTY, process.env['NO_COLOR']),
+    ...(file === null ? {} : { file: { path: file, maxSizeBytes, maxFiles } }),
+  };
+}
+
+function prepareRuntimeDir(dir: string): void {
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o755 });
+    accessSync(dir, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    const hint = 'set runtimeDir to a directory that this user may write';
+    throw new Fault('PERMISSION', `runtimeDir ${dir}: ${messageOf(cause)}: ${hint}`, { cause });
+  }
+}
+
+function statusLine(supervisor: Supervisor): string {
+  const { ports, up, open, failed } = supervisor.status();
+  return `${ports} ports, ${open} open, ${up} connected${failed > 0 ? `, ${failed} failed` : ''}`;
+}
