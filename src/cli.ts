@@ -10,6 +10,7 @@ import { packageVersion } from './api/version.js';
 import { isFault, messageOf } from './base/fault.js';
 import { configCommand } from './cli/config.js';
 import { demoCommand } from './cli/demo.js';
+import { doctorCommand } from './cli/doctor.js';
 import { type CommandIo, standardIo } from './cli/io.js';
 import { portCommand } from './cli/port.js';
 import { portsCommand } from './cli/ports.js';
@@ -65,6 +66,7 @@ function parser(argv: readonly string[], io: CommandIo) {
     .command(reloadCommand(io))
     .command(configCommand(io))
     .command(daemonCommand)
+    .command(doctorCommand)
     .command(simulateCommand)
     .command(demoCommand)
     .demandCommand(1, 'no command given')
