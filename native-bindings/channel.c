@@ -12,6 +12,7 @@
 
 #define UP_CHUNK 16384
 #define UP_ROUNDS 4
+#define DROP_ROUNDS 256  // of 4 KiB: a peer that never stops sending does not hold the thread
 #define PTY_READ_BYTES 4095  // the most that one read of a PTY master gives
 #define WORTHWHILE_ROOM 512  // do not read an application's output in smaller pieces than this
 
@@ -60,6 +61,18 @@ size_t channel_drop_up(struct channel *c, size_t bytes, enum channel_counter cau
   channel_count(c, cause, (double)dropped);
   channel_set_gauge(c, UP_PARKED, (double)park->length);
   return dropped;
+}
+
+// Drops what the network socket has received; an end or an error is left for the next reader.
+void channel_drop_received(struct channel *c) {
+  uint8_t bytes[4096];
+  for (int round = 0; c->net_fd >= 0 && round < DROP_ROUNDS; round++) {
+    ssize_t n = RETRY(recv(c->net_fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_PEEK));
+    if (n > 0) n = RETRY(recv(c->net_fd, bytes, (size_t)n, MSG_DONTWAIT));
+    if (n <= 0) return;
+    channel_count(c, UP_TAKEN, (double)n);
+    channel_count(c, UP_DROPPED, (double)n);
+  }
 }
 
 void channel_unjoin(struct channel *c, struct offline offline) {
@@ -115,12 +128,13 @@ static bool takes_down(const struct channel *c) {
   if (c->stopped[DOWN] || c->tty_failed) return false;
   if (c->kind == TTY_PTY && !c->open) return false;
   if (c->net_fd >= 0) return c->parked[DOWN].length == 0 && !c->net_ending;
-  return c->offline.mode != OFFLINE_BLOCK;
+  // A writer that is gone cannot be blocked: what it left is little, and only when it is read is the end seen.
+  return c->offline.mode != OFFLINE_BLOCK || (c->hung_up && c->parked[DOWN].length < PUMP_PARK_BYTES);
 }
 
 // How much may be taken ahead of the peer now. SIOCOUTQ is asked only when the upper bound that we keep is used up.
 static size_t down_room(struct channel *c) {
-  if (c->net_fd < 0) return SCRATCH_BYTES;
+  if (c->net_fd < 0) return c->offline.mode == OFFLINE_BLOCK ? PUMP_PARK_BYTES - c->parked[DOWN].length : SCRATCH_BYTES;
   uint64_t before = c->unacknowledged;
   uint64_t worthwhile = c->look_ahead < WORTHWHILE_ROOM ? c->look_ahead : WORTHWHILE_ROOM;
   if (c->unacknowledged + worthwhile > c->look_ahead) c->unacknowledged = channel_output_queue(c);
@@ -358,6 +372,7 @@ void channel_work(struct channel *c, uint32_t ready) {
   }
   bool readable = ready & (TTY_READY_IN | TTY_READY_PRI | TTY_READY_HUP);
   if (readable || c->hung_up) channel_move_down(c);
+  if (c->hung_up && !takes_down(c)) tty_check_dry(c);
 
   bool told_writable = ready & TTY_READY_OUT;
   if (told_writable || retry_due(&c->up_retry, now) || c->up_retry.at == NEVER) write_parked(c, told_writable);

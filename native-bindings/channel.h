@@ -49,7 +49,8 @@ struct saw {
   bool look;
   bool opened;
   bool closed;
-  bool reopened;  // an open came after a close
+  bool shared;    // an open came before any close
+  bool reopened;  // an open came after a close, and none before
 };
 
 struct channel {
@@ -68,6 +69,7 @@ struct channel {
   bool hung_up;         // the last one has closed it, but not all it wrote has been read
   bool shared;          // a second open was seen while it was open
   bool output_stopped;  // tcflow(TCOOFF)
+  bool cleared;         // closed, and nothing of the last opener is left
   bool tty_failed;
   bool tty_out_idle;  // EPOLLOUT came without room: rely on the timer
   struct termios2 termios;
@@ -150,6 +152,7 @@ void channel_count(struct channel *c, enum channel_counter counter, double amoun
 void channel_set_gauge(struct channel *c, enum channel_counter counter, double value);
 size_t channel_drop_down(struct channel *c, size_t bytes, enum channel_counter cause);
 size_t channel_drop_up(struct channel *c, size_t bytes, enum channel_counter cause);
+void channel_drop_received(struct channel *c);
 void channel_lose_net(struct channel *c, int error);
 void channel_unjoin(struct channel *c, struct offline offline);
 void channel_move_down(struct channel *c);
@@ -169,8 +172,9 @@ void channel_advance_fences(struct channel *c, size_t dropped);
 enum tty_read { TTY_DATA, TTY_STATUS, TTY_EMPTY, TTY_CLOSED, TTY_FAILED };
 enum tty_read tty_read(struct channel *c, uint8_t *into, size_t room, size_t *got);
 bool tty_poll_termios(struct channel *c);
-void tty_look(struct channel *c, bool saw_open, bool saw_close, bool reopened);
+void tty_look(struct channel *c, bool saw_open, bool reopened);
 void tty_became_closed(struct channel *c);
+void tty_check_dry(struct channel *c);
 enum reset_result tty_reset(struct channel *c);
 
 // park.c

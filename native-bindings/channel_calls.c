@@ -61,7 +61,7 @@ static int open_pty(struct channel *c, const char *path) {
   if (c->slave_path == NULL) return -1;
   c->watch = inotify_add_watch(c->pump->inotify_fd, path, IN_OPEN | IN_CLOSE_WRITE | IN_CLOSE_NOWRITE);
   if (c->watch == -1 || termios_get(c->tty_fd, &c->termios) == -1) return -1;
-  tty_look(c, false, false, false);
+  tty_reset(c);  // looks; and a PTY that nobody has open is clear for its first opener
   return 0;
 }
 
@@ -149,10 +149,16 @@ int channel_stop(pump *p, uint32_t id, enum direction direction) {
   return c != NULL ? 0 : -ENOENT;
 }
 
+// A stop that its caller was not told of yet: it will be told, and resumes then.
+static bool stopped_untold(const struct channel *c, enum direction direction) {
+  uint32_t stops = direction == DOWN ? EVENT_SETTINGS | EVENT_FLUSH_INPUT | EVENT_FLUSH_OUTPUT : EVENT_FLUSH_INPUT;
+  return c->events & stops;
+}
+
 int channel_resume(pump *p, uint32_t id, enum direction direction) {
   pump_lock(p);
   struct channel *c = find(p, id);
-  if (c != NULL) {
+  if (c != NULL && !stopped_untold(c, direction)) {
     c->stopped[direction] = false;
     if (direction == DOWN) c->held = 0;
     pump_mark_dirty(c);

@@ -10,6 +10,10 @@
 static void handle_status(struct channel *c, uint8_t status) {
   if (status & TIOCPKT_FLUSHREAD) {
     channel_drop_up(c, SIZE_MAX, UP_DROPPED);
+    channel_drop_received(c);
+    // Nothing passes until the device has flushed too: neither what is stale, nor a request whose answer it would drop.
+    c->stopped[UP] = true;
+    c->stopped[DOWN] = true;
     channel_raise(c, EVENT_FLUSH_INPUT);
   }
   if (status & TIOCPKT_FLUSHWRITE) {
@@ -75,6 +79,17 @@ bool tty_poll_termios(struct channel *c) {
   return !same_line;
 }
 
+// The last application has gone and `down` may not be read now. Poll, unlike a read, tells whether it left anything.
+void tty_check_dry(struct channel *c) {
+  struct pollfd state = {.fd = c->tty_fd, .events = POLLIN | POLLPRI};
+  size_t got = 0;
+  uint8_t byte;
+  while (poll(&state, 1, 0) == 1 && (state.revents & POLLPRI)) {
+    if (tty_read(c, &byte, 0, &got) != TTY_STATUS) return;
+  }
+  if ((state.revents & POLLHUP) && !(state.revents & POLLIN)) tty_became_closed(c);
+}
+
 static bool is_hung_up(const struct channel *c) {
   struct pollfd state = {.fd = c->tty_fd};
   return poll(&state, 1, 0) == 1 && (state.revents & POLLHUP);
@@ -84,10 +99,63 @@ static void became_open(struct channel *c) {
   c->open = true;
   c->hung_up = false;
   c->shared = false;
+  c->cleared = false;
   channel_set_gauge(c, TTY_OPEN, 1);
   channel_raise(c, EVENT_OPENED);
   tty_poll_termios(c);
   schedule_termios_poll(c);
+}
+
+static int open_slave(const struct channel *c) {
+  return RETRY(open(c->slave_path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+}
+
+// Our own clearing leaves packet bits behind: they are nobody's request. `keep`: the others may be somebody's.
+static void swallow_status(struct channel *c, bool keep) {
+  for (int i = 0; i < 4; i++) {
+    struct pollfd pending = {.fd = c->tty_fd, .events = POLLPRI};
+    uint8_t status;
+    if (poll(&pending, 1, 0) != 1 || !(pending.revents & POLLPRI)) return;
+    if (RETRY(read(c->tty_fd, &status, 1)) != 1) return;
+    if (keep) handle_status(c, status & ~TIOCPKT_FLUSHREAD);
+  }
+}
+
+// Unread input of one opener never reaches the next, who has it open already.
+static void flush_for_next(struct channel *c) {
+  int slave = open_slave(c);
+  if (slave == -1) return;
+  RETRY(ioctl(slave, TCFLSH, TCIFLUSH));
+  close(slave);
+  pump_read_inotify(c->pump, c);
+  swallow_status(c, true);
+}
+
+// Nobody has it open: unread input, TIOCEXCL and a stopped output go, the termios that no opener inherits are re-armed.
+static bool clear_last(struct channel *c) {
+  struct termios2 armed;
+  if (termios_get(c->tty_fd, &armed) == -1) return false;
+  termios_rearm(&armed);
+  int slave = open_slave(c);
+  if (slave == -1) return false;
+  int failed = RETRY(ioctl(slave, TIOCNXCL));
+  failed |= RETRY(ioctl(slave, TCXONC, TCOON));
+  failed |= RETRY(ioctl(slave, TCFLSH, TCIFLUSH));
+  failed |= termios_set(slave, &armed);
+  close(slave);
+  pump_read_inotify(c->pump, c);
+  swallow_status(c, false);
+  if (failed) return false;
+  c->termios = armed;
+  return true;
+}
+
+// Its own slave descriptor hid what inotify told meanwhile: look whether somebody came.
+static void look_after_clear(struct channel *c) {
+  int unread = 0;
+  bool wrote = ioctl(c->tty_fd, FIONREAD, &unread) == 0 && unread > 0;
+  tty_look(c, wrote, false);
+  if (c->open) pump_mark_dirty(c);
 }
 
 void tty_became_closed(struct channel *c) {
@@ -99,14 +167,16 @@ void tty_became_closed(struct channel *c) {
   channel_drop_up(c, SIZE_MAX, UP_UNREAD);
   channel_set_gauge(c, TTY_OPEN, 0);
   channel_raise(c, EVENT_CLOSED);
+  c->cleared = is_hung_up(c) && clear_last(c);
+  if (c->cleared) look_after_clear(c);
 }
 
-// `saw_*`: what inotify told since the last look. `reopened`: an open came after a close.
-void tty_look(struct channel *c, bool saw_open, bool saw_close, bool reopened) {
+// What inotify told since the last look. `reopened`: an open came after a close, and none before.
+void tty_look(struct channel *c, bool saw_open, bool reopened) {
   bool hung_up = is_hung_up(c);
-  (void)saw_close;
   if (!c->open) {
     if (hung_up && !saw_open) return;
+    if (!c->cleared) flush_for_next(c);
     became_open(c);
     c->hung_up = hung_up;
     return;
@@ -120,54 +190,23 @@ void tty_look(struct channel *c, bool saw_open, bool saw_close, bool reopened) {
     channel_move_down(c);
     channel_drop_up(c, SIZE_MAX, UP_UNREAD);
     channel_raise(c, EVENT_CLOSED);
+    flush_for_next(c);
     became_open(c);
     return;
   }
   if (saw_open) c->shared = true;
 }
 
-static int clear_slave(const char *path, const struct termios2 *armed) {
-  int slave = RETRY(open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
-  if (slave == -1) return -1;
-  int failed = RETRY(ioctl(slave, TIOCNXCL));
-  failed |= RETRY(ioctl(slave, TCXONC, TCOON));
-  failed |= RETRY(ioctl(slave, TCFLSH, TCIFLUSH));
-  failed |= termios_set(slave, armed);
-  close(slave);
-  return failed;
-}
-
-// Our own clearing leaves packet bits behind: they are nobody's request.
-static void swallow_status(struct channel *c) {
-  for (int i = 0; i < 4; i++) {
-    struct pollfd pending = {.fd = c->tty_fd, .events = POLLPRI};
-    uint8_t byte;
-    if (poll(&pending, 1, 0) != 1 || !(pending.revents & POLLPRI)) return;
-    if (RETRY(read(c->tty_fd, &byte, 1)) != 1) return;
-  }
-}
-
 enum reset_result tty_reset(struct channel *c) {
   if (c->kind != TTY_PTY) return RESET_FAILED;
   if (!c->open) pump_read_inotify(c->pump, NULL);
-  tty_look(c, false, false, false);
+  tty_look(c, false, false);
   if (c->open) {
     pump_mark_dirty(c);
     return RESET_OPENED;
   }
-  struct termios2 armed;
-  if (termios_get(c->tty_fd, &armed) == -1) return RESET_FAILED;
-  termios_rearm(&armed);
-  int failed = clear_slave(c->slave_path, &armed);
-  pump_read_inotify(c->pump, c);
-  swallow_status(c);
-  if (failed) return RESET_FAILED;
-  c->termios = armed;
-
-  int unread = 0;
-  bool wrote = ioctl(c->tty_fd, FIONREAD, &unread) == 0 && unread > 0;
-  tty_look(c, wrote, false, false);
-  if (!c->open) return RESET_DONE;
-  pump_mark_dirty(c);
-  return RESET_OPENED;
+  c->cleared = c->cleared || clear_last(c);
+  if (!c->cleared) return RESET_FAILED;
+  look_after_clear(c);
+  return c->open ? RESET_OPENED : RESET_DONE;
 }

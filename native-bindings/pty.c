@@ -25,9 +25,8 @@ static int arm(int master, const struct wanted *wanted) {
   termios_rearm(&t);
   t.c_iflag = wanted->iflag;
   t.c_oflag = 0;
-  t.c_cflag = CREAD | CS8 | BOTHER | BOTHER << IBSHIFT | wanted->cflag;
-  t.c_ispeed = wanted->baud_rate;
-  t.c_ospeed = wanted->baud_rate;
+  t.c_cflag = CREAD | CS8 | wanted->cflag;
+  termios_set_rate(&t, wanted->baud_rate, wanted->baud_rate);
   t.c_cc[VSTART] = wanted->start;
   t.c_cc[VSTOP] = wanted->stop;
   return termios_set(master, &t);

@@ -82,7 +82,8 @@ static void note_inotify(pump *p, const struct inotify_event *event, struct chan
       bool closed = event->mask & IN_CLOSE;
       c->saw.look = true;
       c->saw.opened |= opened;
-      c->saw.reopened |= opened && c->saw.closed;
+      c->saw.shared |= opened && !c->saw.closed;  // one more came before any went
+      c->saw.reopened |= opened && c->saw.closed && !c->saw.shared;
       c->saw.closed |= closed;
       pump_mark_dirty(c);
       return;
@@ -108,7 +109,7 @@ static void work(struct channel *c, uint32_t ready) {
   if (c->saw.look) {
     struct saw saw = c->saw;
     c->saw = (struct saw){0};
-    tty_look(c, saw.opened, saw.closed, saw.reopened);
+    tty_look(c, saw.opened, saw.reopened);
   }
   channel_work(c, ready);
 }

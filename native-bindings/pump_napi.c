@@ -7,8 +7,6 @@
 #include "module.h"
 #include "pump.h"
 
-#define EVENTS_PER_CALL 256
-
 struct joint {
   napi_env env;
   pump *pump;

@@ -33,15 +33,11 @@ static napi_value set_termios(napi_env env, napi_callback_info info) {
   if (termios_get(fd, &t) == -1) return throw_errno(env, errno, "TCGETS2");
   napi_value object = a.values[1];
   napi_value cc;
-  t.c_ispeed = (speed_t)number_field(env, object, "inputSpeed");
-  t.c_ospeed = (speed_t)number_field(env, object, "outputSpeed");
   t.c_iflag = (tcflag_t)number_field(env, object, "iflag");
   t.c_oflag = (tcflag_t)number_field(env, object, "oflag");
   t.c_lflag = (tcflag_t)number_field(env, object, "lflag");
-  // BOTHER: the speeds are numbers, whatever they are.
-  tcflag_t cflag = (tcflag_t)number_field(env, object, "cflag") & ~(tcflag_t)(CBAUD | CBAUD << IBSHIFT);
-  t.c_cflag = cflag | BOTHER | BOTHER << IBSHIFT;
-  if (t.c_ospeed == 0) t.c_cflag = cflag;  // B0
+  t.c_cflag = (tcflag_t)number_field(env, object, "cflag");
+  termios_set_rate(&t, (speed_t)number_field(env, object, "inputSpeed"), (speed_t)number_field(env, object, "outputSpeed"));
   napi_get_named_property(env, object, "cc", &cc);
   for (uint32_t i = 0; i < NCCS; i++) {
     napi_value value;

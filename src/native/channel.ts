@@ -23,7 +23,10 @@ export type ChannelEvent =
   | 'settings'
   /** Another termios bit changed (ICANON, IXON, EXTPROC ...); nothing was stopped. */
   | 'termios'
-  /** tcflush(TCIFLUSH): parked `up` bytes were dropped by the pump. */
+  /**
+   * tcflush(TCIFLUSH): `up` bytes, parked or received, were dropped by the pump, and both directions are stopped until
+   * resumed: what comes before the device has flushed too is stale, and an answer to a later request would be dropped.
+   */
   | 'flush-input'
   /** tcflush(TCOFLUSH): parked `down` bytes were dropped by the pump, and `down` is stopped until resumed. */
   | 'flush-output'
@@ -109,6 +112,7 @@ export interface Channel {
    */
   detach(offline: OfflineMode): void;
   stop(direction: Direction): void;
+  /** Does nothing while the pump has stopped the direction by itself and the event that tells so is still to come. */
   resume(direction: Direction): void;
   /** Drops what is parked in a direction, or of it the oldest `bytes`; returns how many bytes. Counted. */
   drop(direction: Direction, bytes?: number): number;
