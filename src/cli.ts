@@ -66,7 +66,7 @@ function parser(argv: readonly string[], io: CommandIo) {
     .command(reloadCommand(io))
     .command(configCommand(io))
     .command(daemonCommand)
-    .command(doctorCommand)
+    .command(doctorCommand(io))
     .command(simulateCommand)
     .command(demoCommand)
     .demandCommand(1, 'no command given')
