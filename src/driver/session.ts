@@ -85,6 +85,7 @@ export class Session {
         this.#o.changed();
       },
       lookAhead: lookAheadBytes,
+      stale: (bytes) => this.record.dropped('stale', bytes),
     });
     this.#dialler = new Dialler(
       options.makeLink,
@@ -199,6 +200,10 @@ export class Session {
         this.#holdTimer = clock.after(policy.connectTimeoutMs, () => this.#dispatch({ type: 'hold-over' }));
       },
       'stop-hold-timer': () => this.#holdTimer?.cancel(),
+      'start-closing-timer': () => {
+        this.#holdTimer?.cancel();
+        this.#holdTimer = clock.after(policy.closingWaitMs, () => this.#dispatch({ type: 'hold-over' }));
+      },
       'go-offline': () => {
         this.#reconnect = true;
         this.#offline.obeyPolicy();
@@ -281,7 +286,9 @@ export class Session {
     this.#offline.end();
     if (link.dataFd >= 0 && !channel.attached) channel.attach(link.dataFd);
     channel.resume('up');
-    channel.resume('down');
+    // Where nobody has the tty open, what the next opener writes waits until the device has been told its line state.
+    if (this.#state.name === 'kept' || this.#state.name === 'lingering') channel.stop('down');
+    else channel.resume('down');
   }
 
   #lost(fault: Fault): void {
@@ -296,7 +303,7 @@ export class Session {
     this.#o.ticket.lost();
     this.#o.faulted(fault);
     this.#reconnect = true;
-    this.#dispatch({ type: 'lost' });
+    this.#dispatch({ type: 'lost', parked: this.tty.channel.counters.downParked });
   }
 
   #disconnect(): void {
@@ -318,7 +325,11 @@ export class Session {
     const abort = new AbortController();
     this.#draining = abort;
     const { clock, policy } = this.#o;
-    drainOutput(this.tty.channel, link, clock, policy.closingWaitMs, abort.signal).then(
+    // A change of settings under way still holds bytes back.
+    const drained = this.#lines
+      .idle()
+      .then(() => drainOutput(this.tty.channel, link, clock, policy.closingWaitMs, abort.signal));
+    drained.then(
       (result) => {
         if (this.#draining !== abort || abort.signal.aborted) return;
         this.#draining = undefined;
@@ -330,6 +341,8 @@ export class Session {
   }
 
   #finish(): void {
+    // A fast next opener must not be faster than the flush, nor than its own line state.
+    this.tty.channel.stop('down');
     this.tty.settle();
     const link = this.#link;
     if (!link) return;
@@ -407,8 +420,12 @@ export class Session {
 
   /** Work for the device when it is there; else it is told all when it comes, and nothing waits for an answer now. */
   #orResume(work: () => void): void {
-    if (this.#linkReady()) work();
-    else if (this.#state.name !== 'initialising') this.tty.channel.resume('down');
+    if (this.#linkReady() || this.#state.name === 'initialising') {
+      work();
+      return;
+    }
+    this.tty.channel.resume('up');
+    this.tty.channel.resume('down');
   }
 
   #onReport(report: LineReport): void {
