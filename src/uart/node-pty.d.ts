@@ -9,6 +9,7 @@ declare module 'node-pty' {
     readonly fd: number;
     onData(listener: (data: Buffer) => void): Disposable;
     onExit(listener: (exit: { exitCode: number; signal?: number }) => void): Disposable;
+    write(data: string): void;
     pause(): void;
     resume(): void;
     kill(signal?: string): void;

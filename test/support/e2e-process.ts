@@ -17,8 +17,6 @@ export interface Ended {
   readonly signal: NodeJS.Signals | null;
 }
 
-const LIVING = new Set<Child>();
-
 export class Child {
   readonly process: ChildProcessByStdio<Writable, Readable, Readable>;
   readonly ended: Promise<Ended>;
@@ -45,16 +43,14 @@ export class Child {
     this.process.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.stderr += text;
     });
-    LIVING.add(this);
     this.ended = new Promise((resolve, reject) => {
       this.process.once('error', reject);
       this.process.once('close', (code, signal) => {
         this.#end = { code, signal };
-        LIVING.delete(this);
         resolve(this.#end);
       });
     });
-    this.ended.catch(() => LIVING.delete(this));
+    this.ended.catch(() => {});
   }
 
   get pid(): number {
@@ -129,14 +125,4 @@ export async function eventually<T>(
       throw new Error(`not within ${timeoutMs} ms: ${typeof what === 'string' ? what : what()}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-}
-
-/** Children that a test left behind; ends them. */
-export async function endChildren(): Promise<string[]> {
-  const left = [...LIVING].map((child) => child.process.spawnargs.join(' '));
-  for (const child of [...LIVING]) {
-    child.signal('SIGKILL');
-    await child.ended;
-  }
-  return left;
 }

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { DaemonClient } from '../../src/api/client.js';
 import type { PortView } from '../../src/api/types.js';
 import { runSimulator, type SimulatorHandle, type SimulatorOptions } from '../../src/serve/simulator.js';
-import { Child, endChildren, eventually, type RunOptions, run } from './e2e-process.js';
+import { Child, eventually, type RunOptions, run } from './e2e-process.js';
 import { LineRecorder } from './line-recorder.js';
 
 export { Child, eventually, run } from './e2e-process.js';
@@ -197,8 +197,8 @@ export class Whole {
         if (existsSync(this.socketPath)) problems.push('the control socket was left behind');
       }
     } finally {
-      const children = await endChildren();
-      if (children.length > 0) problems.push(`still running: ${children.join('; ')}`);
+      daemon?.signal('SIGKILL');
+      await daemon?.ended;
       await this.#simulator?.close();
       rmSync(this.dir, { recursive: true, force: true });
     }
