@@ -1,6 +1,6 @@
 // Composes the daemon from its parts and lives until SIGTERM. Everything that it decides is decided elsewhere.
-import { accessSync, constants, mkdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { packageVersion } from './api/version.js';
 import { SystemClock } from './base/clock.js';
 import { Fault, messageOf } from './base/fault.js';
@@ -128,12 +128,19 @@ function logOptions(config: ResolvedConfig, options: DaemonOptions) {
 
 function prepareRuntimeDir(dir: string): void {
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o755 });
+    makeDirectory(dir);
     accessSync(dir, constants.W_OK | constants.X_OK);
   } catch (cause) {
     const hint = 'set runtimeDir to a directory that this user may write';
     throw new Fault('PERMISSION', `runtimeDir ${dir}: ${messageOf(cause)}: ${hint}`, { cause });
   }
+}
+
+/** As mkdir -p. Not mkdir's own `recursive`, which never returns below /proc on Node 20. */
+function makeDirectory(dir: string): void {
+  if (existsSync(dir)) return;
+  if (dirname(dir) !== dir) makeDirectory(dirname(dir));
+  mkdirSync(dir, { mode: 0o755 });
 }
 
 function statusLine(supervisor: Supervisor): string {

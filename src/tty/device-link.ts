@@ -1,12 +1,12 @@
 // The names under which an application finds a tty: symbolic links, moved into place by rename(2) so that a name never
 // dangles. Never replaces a device node or somebody else's link; a regular file in the way (an application that wrote
 // to the name while nothing was there) is renamed NAME.stray and reported.
-import { lstatSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { lstatSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Fault, messageOf } from '../base/fault.js';
 
 export interface DeviceLinkOptions {
-  /** Where the link to the pts lies; ours alone. */
+  /** Where the link to the pts lies; ours alone. It exists. */
   readonly runtimeDir: string;
   /** Where applications look, /dev or the same as runtimeDir. */
   readonly linkDir: string;
@@ -55,7 +55,6 @@ export class DeviceLink {
    */
   publish(devicePath: string): void {
     try {
-      mkdirSync(this.#o.runtimeDir, { recursive: true });
       this.#place(this.#inner, devicePath, (target) => /^\/dev\/pts\/\d+$/.test(target));
       if (this.#o.linkDir !== this.#o.runtimeDir) {
         this.#place(this.path, this.#inner, (target) => target === this.#inner);
