@@ -7,12 +7,15 @@ import { type Fault, isFault, messageOf } from '../base/fault.js';
 import type { Log } from '../base/log.js';
 import type { Link } from '../link/link.js';
 import type { Channel } from '../native/channel.js';
-import { formatSettings } from '../serial/format.js';
+import { discardInput, outputQueue } from '../native/socket.js';
 import { type LineRequest, type LineSettings, type OutputLines, type Queue, sameSettings } from '../serial/line.js';
 import { drainOutput } from './output-drain.js';
 
 /** A settings change waits this long for output that makes no progress (CTS or XOFF hold), then goes ahead. */
 const SETTINGS_WAIT_MS = 3000;
+/** A flush of output is repeated while our own socket still has bytes for the device, so often and so long apart. */
+const FLUSH_ROUNDS = 8;
+const FLUSH_FENCE_MS = 250;
 
 export interface LineSyncHost {
   readonly clock: Clock;
@@ -23,6 +26,8 @@ export interface LineSyncHost {
   /** `settings` are in force at the device, as far as it says. */
   acknowledged(settings: LineSettings): void;
   lookAhead(settings: LineSettings): number;
+  /** Bytes from the device were dropped: they came before it had flushed. */
+  stale(bytes: number): void;
 }
 
 /** What the device acknowledged of one connection. */
@@ -37,7 +42,8 @@ export class LineSync {
   #flush: Queue | undefined;
   #pending: LineRequest[] = [];
   #dirty = false;
-  #working = false;
+  #working: Promise<void> | undefined;
+  #finishing: Promise<void> = Promise.resolve();
   #abort = new AbortController();
 
   constructor(host: LineSyncHost) {
@@ -70,21 +76,25 @@ export class LineSync {
    */
   async initialise(link: Link, fifoBytes: number, flushFirst: boolean, full: boolean): Promise<void> {
     const { signal } = this.#abort;
+    // The end of the last use comes whole before the next: its DTR and RTS low must not follow our high.
+    await this.#finishing;
     if (flushFirst && link.capabilities.flush) await link.request({ type: 'flush', queue: 'both' });
-    let fifoSent = false;
+    let told = this.#host.desired();
+    await this.#tellSettings(link, told.settings, told.lines);
+    if (link.capabilities.settings) await link.request({ type: 'fifo', bytes: fifoBytes });
+    if (full && link.capabilities.outputLines) await link.request({ type: 'lines', lines: told.lines });
     for (;;) {
-      const { settings, lines } = this.#host.desired();
-      await this.#sendSettings(link, settings, lines);
-      if (!fifoSent) {
-        if (link.capabilities.settings) await link.request({ type: 'fifo', bytes: fifoBytes });
-        if (full && link.capabilities.outputLines) await link.request({ type: 'lines', lines });
-        fifoSent = true;
-      }
       signal.throwIfAborted();
-      const wanted = this.#host.desired();
-      if (sameSettings(wanted.settings, settings) && sameLines(wanted.lines, lines)) break;
+      this.#dirty = false;
+      const flush = this.#takeFlush();
+      if (flush !== undefined) await this.#flushDevice(link, flush);
+      // Compared with what was told, not with what was acknowledged: a refusal is not repeated.
+      const now = this.#host.desired();
+      const same = sameSettings(now.settings, told.settings) && sameLines(now.lines, told.lines);
+      if (same && this.#flush === undefined) return;
+      told = now;
+      if (!same) await this.#sendSettings(link, now.settings, now.lines);
     }
-    this.#dirty = false;
   }
 
   /** The application changed settings or lines; the channel's `down` is stopped already. */
@@ -93,10 +103,15 @@ export class LineSync {
     this.#start();
   }
 
-  /** The application flushed; the channel has dropped what was parked. */
+  /** The application flushed; the channel has dropped what was parked. Before the first answer, `initialise` tells it. */
   flush(queue: Queue): void {
     this.#flush = this.#flush === undefined || this.#flush === queue ? queue : 'both';
     this.#start();
+  }
+
+  /** Resolves when nothing is under way: then no byte is held back for an answer. */
+  async idle(): Promise<void> {
+    while (this.#working) await this.#working;
   }
 
   /** Break, transmitter: after the bytes written before, and in order. */
@@ -108,7 +123,13 @@ export class LineSync {
   }
 
   /** FLUSH, and DTR and RTS down: the end of one application's use. */
-  async finish(link: Link, hangUp: boolean): Promise<void> {
+  finish(link: Link, hangUp: boolean): Promise<void> {
+    const finishing = this.#finish(link, hangUp);
+    this.#finishing = finishing.catch(() => {});
+    return finishing;
+  }
+
+  async #finish(link: Link, hangUp: boolean): Promise<void> {
     if (link.capabilities.flush) await link.request({ type: 'flush', queue: 'both' });
     if (!hangUp || !link.capabilities.outputLines) return;
     const lines: OutputLines = { dtr: false, rts: false };
@@ -118,39 +139,78 @@ export class LineSync {
 
   #start(): void {
     if (this.#working || !this.#host.link()) return;
-    this.#working = true;
     const { signal } = this.#abort;
-    this.#work(signal)
+    this.#working = this.#work(signal)
       .catch((error: unknown) => this.#gaveUp(error, signal))
       .finally(() => {
-        this.#working = false;
+        this.#working = undefined;
         // Asked while the last piece was ending, or for the next connection.
         if (this.#flush !== undefined || this.#dirty || this.#pending.length > 0) this.#start();
       });
   }
 
   async #work(signal: AbortSignal): Promise<void> {
+    // What the application did at one go is told one by one: nothing is resumed before all of it is known.
+    await Promise.resolve();
     for (;;) {
       const link = this.#host.link();
       if (!link || signal.aborted) return;
-      if (this.#flush !== undefined) {
-        const queue = this.#flush;
-        this.#flush = undefined;
-        if (link.capabilities.flush) await link.request({ type: 'flush', queue });
+      const flush = this.#takeFlush();
+      if (flush !== undefined) {
+        await this.#flushDevice(link, flush);
       } else if (this.#dirty) {
         this.#dirty = false;
         await this.#changeSettings(link, signal);
       } else {
         const request = this.#pending.shift();
         if (!request) break;
-        this.#host.channel().stop('down');
-        const drained = await drainOutput(this.#host.channel(), link, this.#host.clock, SETTINGS_WAIT_MS, signal);
-        if (drained === 'lost') return;
+        if (!(await this.#afterOutput(link, signal))) return;
         await link.request(request);
       }
       signal.throwIfAborted();
     }
     this.#resume();
+  }
+
+  #takeFlush(): Queue | undefined {
+    const queue = this.#flush;
+    this.#flush = undefined;
+    return queue;
+  }
+
+  /** Both directions are stopped meanwhile, as far as they are flushed. */
+  async #flushDevice(link: Link, queue: Queue): Promise<void> {
+    if (!link.capabilities.flush) return;
+    await link.request({ type: 'flush', queue });
+    if (queue !== 'rx') await this.#flushUnsent(link);
+    if (queue === 'tx' || link.dataFd < 0) return;
+    // What the device sent before it answered is as stale as what it has dropped.
+    const channel = this.#host.channel();
+    channel.stop('up');
+    this.#host.stale(discardInput(link.dataFd));
+    channel.drop('up');
+  }
+
+  /** A device whose window was shut takes the rest of our socket's queue now that it has room: that goes too. */
+  async #flushUnsent(link: Link): Promise<void> {
+    for (let round = 0; round < FLUSH_ROUNDS && link.dataFd >= 0 && outputQueue(link.dataFd) > 0; round++) {
+      if ((await this.#host.channel().fence(FLUSH_FENCE_MS)) === 'detached') return;
+      await link.request({ type: 'flush', queue: 'tx' });
+    }
+  }
+
+  /** Waits, within bounds, until what was written before has left the device. False where the link has ended. */
+  async #afterOutput(link: Link, signal: AbortSignal): Promise<boolean> {
+    this.#host.channel().stop('down');
+    const drained = await drainOutput(this.#host.channel(), link, this.#host.clock, SETTINGS_WAIT_MS, signal);
+    signal.throwIfAborted();
+    if (drained === 'stuck') {
+      this.#host.log.log(
+        'warn',
+        'the device holds back output: what is unsent may follow a change of settings or break',
+      );
+    }
+    return drained !== 'lost';
   }
 
   /** Flushed input has stopped `up` too. */
@@ -161,33 +221,26 @@ export class LineSync {
 
   async #changeSettings(link: Link, signal: AbortSignal): Promise<void> {
     const { settings, lines } = this.#host.desired();
-    const { settings: known, lines: knownLines } = this.#acknowledged;
-    if (known && knownLines && sameSettings(known, settings) && sameLines(knownLines, lines)) return;
-    this.#host.channel().stop('down');
-    const drained = await drainOutput(this.#host.channel(), link, this.#host.clock, SETTINGS_WAIT_MS, signal);
-    if (drained === 'lost') {
-      signal.throwIfAborted();
-      return;
-    }
-    if (drained === 'stuck') {
-      this.#host.log.log(
-        'warn',
-        'settings changed while the device holds back output: what is unsent may go out at the new rate',
-      );
-    }
+    if (!this.#differs(settings, lines) || !(await this.#afterOutput(link, signal))) return;
     // What was asked while draining is sent at once, and only it.
-    const now = this.#host.desired();
     this.#dirty = false;
-    await this.#sendSettings(link, now.settings, now.lines);
+    const now = this.#host.desired();
+    if (this.#differs(now.settings, now.lines)) await this.#sendSettings(link, now.settings, now.lines);
+  }
+
+  #differs(settings: LineSettings, lines: OutputLines): boolean {
+    const known = this.#acknowledged;
+    return !known.settings || !known.lines || !sameSettings(known.settings, settings) || !sameLines(known.lines, lines);
   }
 
   async #sendSettings(link: Link, settings: LineSettings, lines: OutputLines): Promise<void> {
-    if (settings.baudRate === 0) {
-      // B0 keeps the rate and drops the lines: there is no rate to tell.
-      if (link.capabilities.outputLines) await link.request({ type: 'lines', lines });
-      this.#acknowledged = { settings: { ...settings }, lines };
-      return;
-    }
+    if (settings.baudRate > 0) return this.#tellSettings(link, settings, lines);
+    // B0 keeps the rate and drops the lines: there is no rate to tell.
+    if (link.capabilities.outputLines) await link.request({ type: 'lines', lines });
+    this.#acknowledged = { settings, lines };
+  }
+
+  async #tellSettings(link: Link, settings: LineSettings, lines: OutputLines): Promise<void> {
     this.#acknowledged = { settings, lines };
     if (!link.capabilities.settings) return;
     this.#host.channel().setLookAhead(this.#host.lookAhead(settings));
@@ -210,9 +263,4 @@ function endsTheLink(fault: Fault): boolean {
 
 function sameLines(a: OutputLines, b: OutputLines): boolean {
   return a.dtr === b.dtr && a.rts === b.rts;
-}
-
-/** For log lines. */
-export function describeSettings(settings: LineSettings): string {
-  return formatSettings(settings);
 }

@@ -34,8 +34,9 @@ export type Event =
   | { readonly type: 'connected' }
   /** The device acknowledged the line state. */
   | { readonly type: 'ready' }
-  | { readonly type: 'lost' }
-  /** connectTimeout since the first open is over. */
+  /** `parked`: bytes of the application that no socket was given. */
+  | { readonly type: 'lost'; readonly parked: number }
+  /** connectTimeout since the first open is over, or closingWait since the close without a connection. */
   | { readonly type: 'hold-over' }
   /** Everything was transmitted, or closingWait passed without progress. */
   | { readonly type: 'drained' }
@@ -53,6 +54,8 @@ export type Effect =
   | 'hold-output'
   | 'start-hold-timer'
   | 'stop-hold-timer'
+  /** As the hold timer, but for closingWait: a last close with output and no connection. */
+  | 'start-closing-timer'
   /** From now on offlineData rules. */
   | 'go-offline'
   /** Drop what is parked, counted as dropped at closing. */
@@ -77,6 +80,7 @@ export interface MachinePolicy {
   readonly connect: 'on-open' | 'always';
   readonly onLinkLoss: 'keep' | 'hangup';
   readonly offlineOpen: 'succeed' | 'fail';
+  readonly offlineData: 'discard' | 'hold' | 'block';
 }
 
 export type Step = readonly [State, ...Effect[]];
@@ -185,6 +189,8 @@ function closedEarly(
 ): Step {
   if (state.holder !== 'open') return [state];
   if (!state.again && parked > 0) return [{ ...state, holder: 'gone' }];
+  // Kept while the link is down, so it is still to be delivered.
+  if (parked > 0 && policy.offlineData !== 'discard') return [{ ...state, holder: 'gone' }, 'start-closing-timer'];
   if (policy.connect === 'always') return [{ ...state, holder: 'none' }, 'stop-hold-timer', 'drop-output'];
   return [IDLE, 'stop-hold-timer', abandon, 'drop-output'];
 }
@@ -195,9 +201,8 @@ function holdOver(
   policy: MachinePolicy,
   abandon: 'stop-dialling' | 'disconnect',
 ): Step {
-  if (state.again) return [state];
-  if (state.holder === 'open') return [{ ...state, again: true }, 'go-offline'];
   if (state.holder === 'none') return [state];
+  if (state.holder === 'open') return state.again ? [state] : [{ ...state, again: true }, 'go-offline'];
   if (policy.connect === 'always') return [{ ...state, holder: 'none', again: true }, 'drop-output'];
   return [IDLE, abandon, 'drop-output'];
 }
@@ -236,6 +241,10 @@ function fromClosing(state: State & { name: 'closing' }, event: Event, policy: M
       if (policy.connect === 'always') return [{ name: 'kept' }, 'drop-output', 'finish'];
       return [{ name: 'lingering' }, 'drop-output', 'finish', 'start-linger'];
     case 'lost':
+      if (event.parked > 0 && policy.offlineData !== 'discard') {
+        const waiting: State = { name: 'connecting', holder: 'gone', again: true };
+        return [waiting, 'stop-draining', 'disconnect', 'start-closing-timer', 'dial'];
+      }
       return released(policy, 'stop-draining', 'disconnect', 'drop-output');
     default:
       return [state];

@@ -22,7 +22,7 @@ function backlog(channel: Channel, link: Link, deviceQueue: number): number {
 }
 
 /**
- * Resolves `drained` when parked bytes, the socket's queue and the device's queue are empty; `stuck` when nothing moved
+ * Resolves `drained` when every byte taken until now has left the device: parked and sent, not what waits for a resume; `stuck` when nothing moved
  * for `withoutProgressMs`; `lost` when the link ended or `signal` was aborted. Never rejects for the link's end.
  */
 export async function drainOutput(
@@ -46,7 +46,7 @@ export async function drainOutput(
         // The link's end is told to the session by its own event, with the cause.
         return 'lost';
       }
-      if (left === 0 && channel.counters.downParked === 0) return 'drained';
+      if (left === 0) return 'drained';
       await paced(clock, signal);
     }
     const moved = backlog(channel, link, left);

@@ -9,7 +9,6 @@ export interface PortPolicy extends MachinePolicy {
   readonly closingWaitMs: number;
   /** The connection is kept this long for a reopen. */
   readonly disconnectDelayMs: number;
-  readonly offlineData: 'discard' | 'hold' | 'block';
   /** offlineData: hold keeps what is not older than this. */
   readonly holdTimeMs: number;
   /** DTR and RTS while an application has the tty open. */

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { type Event, type MachinePolicy, type State, step } from '../../../src/driver/machine.js';
 
-const keep: MachinePolicy = { connect: 'on-open', onLinkLoss: 'keep', offlineOpen: 'succeed' };
+const keep: MachinePolicy = { connect: 'on-open', onLinkLoss: 'keep', offlineOpen: 'succeed', offlineData: 'discard' };
 const always: MachinePolicy = { ...keep, connect: 'always' };
 const hangup: MachinePolicy = { ...keep, onLinkLoss: 'hangup' };
+const blocking: MachinePolicy = { ...keep, offlineData: 'block' };
 const failing: MachinePolicy = { ...keep, offlineOpen: 'fail' };
 
 const idle: State = { name: 'idle' };
@@ -22,8 +23,10 @@ const initialising = (holder: 'open' | 'gone' | 'none', again = false): State =>
 const opened: Event = { type: 'opened' };
 const closed = (parked = 0): Event => ({ type: 'closed', parked });
 const on = (
-  type: 'start' | 'attempt-failed' | 'connected' | 'ready' | 'lost' | 'hold-over' | 'drained' | 'linger-over' | 'stop',
+  type: 'start' | 'attempt-failed' | 'connected' | 'ready' | 'hold-over' | 'drained' | 'linger-over' | 'stop',
 ): Event => ({ type });
+
+const lost = (parked = 0): Event => ({ type: 'lost', parked });
 
 const STOP = ['stop-dialling', 'stop-draining', 'stop-linger', 'stop-hold-timer', 'disconnect'];
 
@@ -41,7 +44,7 @@ const table: [State, Event, MachinePolicy, State, string[]][] = [
   [connecting('open', true), on('hold-over'), keep, connecting('open', true), []],
   [connecting('open'), on('attempt-failed'), failing, idle, ['stop-hold-timer', 'stop-dialling', 'hang-up']],
   [connecting('open', true), on('attempt-failed'), failing, connecting('open', true), ['dial']],
-  [initialising('open'), on('lost'), keep, connecting('open'), ['disconnect', 'dial']],
+  [initialising('open'), lost(), keep, connecting('open'), ['disconnect', 'dial']],
   [initialising('open'), on('attempt-failed'), failing, idle, ['stop-hold-timer', 'disconnect', 'hang-up']],
   // closed before the connection is ready
   [connecting('open'), closed(0), keep, idle, ['stop-hold-timer', 'stop-dialling', 'drop-output']],
@@ -63,17 +66,39 @@ const table: [State, Event, MachinePolicy, State, string[]][] = [
   [closing, on('drained'), keep, lingering, ['drop-output', 'finish', 'start-linger']],
   [closing, on('drained'), always, kept, ['drop-output', 'finish']],
   [closing, opened, keep, up, ['stop-draining', 'apply-settings']],
-  [closing, on('lost'), keep, idle, ['stop-draining', 'disconnect', 'drop-output']],
-  [closing, on('lost'), always, connecting('none', true), ['stop-draining', 'disconnect', 'drop-output', 'dial']],
+  [closing, lost(), keep, idle, ['stop-draining', 'disconnect', 'drop-output']],
+  [closing, lost(), always, connecting('none', true), ['stop-draining', 'disconnect', 'drop-output', 'dial']],
   [lingering, on('linger-over'), keep, idle, ['disconnect']],
   [lingering, opened, keep, initialising('open'), ['stop-linger', 'initialise']],
-  [lingering, on('lost'), keep, idle, ['stop-linger', 'disconnect']],
+  [lingering, lost(), keep, idle, ['stop-linger', 'disconnect']],
+  [closing, lost(9), keep, idle, ['stop-draining', 'disconnect', 'drop-output']],
+  [
+    closing,
+    lost(9),
+    blocking,
+    connecting('gone', true),
+    ['stop-draining', 'disconnect', 'start-closing-timer', 'dial'],
+  ],
+  [closing, lost(0), blocking, idle, ['stop-draining', 'disconnect', 'drop-output']],
+  // closed while the link is down and output is kept
+  [connecting('open', true), closed(5), blocking, connecting('gone', true), ['start-closing-timer']],
+  [connecting('open', true), closed(0), blocking, idle, ['stop-hold-timer', 'stop-dialling', 'drop-output']],
+  [initialising('open', true), closed(5), blocking, initialising('gone', true), ['start-closing-timer']],
+  [connecting('gone', true), on('hold-over'), blocking, idle, ['stop-dialling', 'drop-output']],
+  [
+    connecting('gone', true),
+    on('hold-over'),
+    { ...blocking, connect: 'always' },
+    connecting('none', true),
+    ['drop-output'],
+  ],
+  [initialising('gone', true), on('ready'), blocking, closing, ['stop-hold-timer', 'attach', 'drain']],
   // loss while open
-  [up, on('lost'), keep, connecting('open', true), ['disconnect', 'go-offline', 'dial']],
-  [up, on('lost'), hangup, idle, ['disconnect', 'hang-up']],
-  [up, on('lost'), { ...hangup, connect: 'always' }, connecting('none', true), ['disconnect', 'hang-up', 'dial']],
+  [up, lost(), keep, connecting('open', true), ['disconnect', 'go-offline', 'dial']],
+  [up, lost(), hangup, idle, ['disconnect', 'hang-up']],
+  [up, lost(), { ...hangup, connect: 'always' }, connecting('none', true), ['disconnect', 'hang-up', 'dial']],
   [connecting('open', true), on('connected'), keep, initialising('open', true), ['initialise']],
-  [initialising('open', true), on('lost'), keep, connecting('open', true), ['disconnect', 'dial']],
+  [initialising('open', true), lost(), keep, connecting('open', true), ['disconnect', 'dial']],
   // connect: always
   [connecting('none'), on('attempt-failed'), always, connecting('none', true), ['dial']],
   [connecting('none'), opened, always, connecting('open'), ['hold-output', 'start-hold-timer']],
@@ -81,11 +106,11 @@ const table: [State, Event, MachinePolicy, State, string[]][] = [
   [initialising('none'), on('ready'), always, kept, ['attach']],
   [initialising('none'), opened, always, initialising('open'), ['hold-output', 'initialise']],
   [kept, opened, always, initialising('open'), ['initialise']],
-  [kept, on('lost'), always, connecting('none', true), ['disconnect', 'dial']],
+  [kept, lost(), always, connecting('none', true), ['disconnect', 'dial']],
   // nothing happens
   [up, on('ready'), keep, up, []],
   [up, on('linger-over'), keep, up, []],
-  [idle, on('lost'), keep, idle, []],
+  [idle, lost(), keep, idle, []],
   [idle, on('attempt-failed'), keep, idle, []],
   [closing, on('hold-over'), keep, closing, []],
   [kept, closed(0), always, kept, []],
@@ -108,7 +133,7 @@ describe('the machine of a port', () => {
 
   test('whatever happens, an application that has the tty open is never without a connection being made', () => {
     const events: Event[] = ['attempt-failed', 'connected', 'ready', 'lost', 'hold-over', 'drained', 'linger-over'].map(
-      (type) => ({ type }) as Event,
+      (type) => (type === 'lost' ? lost(7) : ({ type } as Event)),
     );
     let seed = 1;
     const random = () => {
