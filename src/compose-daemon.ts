@@ -63,7 +63,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const manager = new ServiceManager({
     clock,
     log,
-    watchdogUsec: process.env['WATCHDOG_USEC'],
+    watchdogUsec: process.env.WATCHDOG_USEC,
     pumpAgeMs: () => Number(process.hrtime.bigint()) / 1e6 - pump.heartbeatMs,
     status: () => statusLine(supervisor),
   });
@@ -121,7 +121,7 @@ function logOptions(config: ResolvedConfig, options: DaemonOptions) {
   return {
     level: options.logLevel ?? config.log.level,
     format: options.logFormat ?? config.log.format,
-    colour: mayColour(process.stderr.isTTY, process.env['NO_COLOR']),
+    colour: mayColour(process.stderr.isTTY, process.env.NO_COLOR),
     ...(file === null ? {} : { file: { path: file, maxSizeBytes, maxFiles } }),
   };
 }

@@ -275,7 +275,12 @@ describe('no daemon', () => {
       'hello\r\n',
       'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnull',
     ]) {
-      const s = createServer((socket) => socket.on('error', () => {}).resume().end(answer));
+      const s = createServer((socket) =>
+        socket
+          .on('error', () => {})
+          .resume()
+          .end(answer),
+      );
       await new Promise<void>((resolve) => s.listen(other, resolve));
       await expect(new DaemonClient(other).status()).rejects.toMatchObject({ code: 'PEER_PROTOCOL' });
       await new Promise((resolve) => s.close(resolve));

@@ -17,7 +17,11 @@ test('the example of the README is a valid configuration, and makes the ttys tha
     const names = config.ttys.map((tty) => tty.name);
     expect(names).toContain('ttyNP0');
     expect(names).toContain('ttyNP15');
-    expect(config.ttys.find((tty) => tty.name === 'ttyNP7')).toMatchObject({ aliases: ['gas-meter'], port: 8, fifoBytes: 1 });
+    expect(config.ttys.find((tty) => tty.name === 'ttyNP7')).toMatchObject({
+      aliases: ['gas-meter'],
+      port: 8,
+      fifoBytes: 1,
+    });
     expect(config.ttys.find((tty) => tty.name === 'plc3')).toMatchObject({ dataPort: 4001, commandPort: 966 });
   } finally {
     rmSync(dir, { recursive: true, force: true });
