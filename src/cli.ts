@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import yargs, { type CommandModule } from 'yargs';
 import { packageVersion } from './api/version.js';
 import { isFault, messageOf } from './base/fault.js';
+import { benchCommand } from './cli/bench.js';
 import { configCommand } from './cli/config.js';
 import { demoCommand } from './cli/demo.js';
 import { doctorCommand } from './cli/doctor.js';
@@ -67,6 +68,7 @@ function parser(argv: readonly string[], io: CommandIo) {
     .command(configCommand(io))
     .command(daemonCommand)
     .command(doctorCommand(io))
+    .command(benchCommand(io))
     .command(simulateCommand)
     .command(demoCommand)
     .demandCommand(1, 'no command given')

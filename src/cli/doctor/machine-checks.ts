@@ -28,7 +28,7 @@ function backendChecks({ backends }: MachineFacts): Check[] {
   const pty = ptmx
     ? ok(
         'backend pty',
-        'available: bytes, rate, stop bits, flow control; not modem lines, break, data bits or parity of the application',
+        'available: bytes, rate, stop bits, flow control; not data bits and parity, modem lines, break, drain of the application',
       )
     : failed(
         'backend pty',
@@ -111,7 +111,7 @@ function descriptorCheck({ descriptors, config }: MachineFacts): Check {
 function configCheck({ config }: MachineFacts): Check {
   switch (config.state) {
     case 'valid':
-      return ok('configuration', `${config.file}: ${config.ttys} ttys at ${config.servers} servers`);
+      return ok('configuration', `${config.file}: ttys: ${config.ttys}, servers: ${config.servers}`);
     case 'absent':
       return failed('configuration', `${config.file} does not exist`, 'write it, or name another one: --config FILE');
     case 'invalid': {

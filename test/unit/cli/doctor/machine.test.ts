@@ -37,7 +37,7 @@ const probe = (connect: MachineFacts['probes'][number]['connect']) => [
 ];
 
 const table: [string, Partial<MachineFacts>, [string, CheckResult, RegExp, RegExp?]][] = [
-  ['pty', {}, ['backend pty', 'ok', /not modem lines/]],
+  ['pty', {}, ['backend pty', 'ok', /not data bits and parity, modem lines/]],
   ['no pty', { backends: { ...facts.backends, ptmx: false } }, ['backend pty', 'failed', /ptmx/, /mount devpts/]],
   [
     'usbip is not driven, and not there',
@@ -84,7 +84,7 @@ const table: [string, Partial<MachineFacts>, [string, CheckResult, RegExp, RegEx
     { config: { ...facts.config, ttys: 256 }, descriptors: { limit: 1024, whose: 'daemon' } },
     ['descriptors', 'failed', /need about 1088/, /LimitNOFILE=1088/],
   ],
-  ['a valid configuration', {}, ['configuration', 'ok', /4 ttys at 1 servers/]],
+  ['a valid configuration', {}, ['configuration', 'ok', /ttys: 4, servers: 1/]],
   [
     'an invalid one',
     { config: { ...facts.config, state: 'invalid', errors: ['a.yaml:3: ttys.x: y', 'b'] } },
