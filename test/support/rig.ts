@@ -49,6 +49,12 @@ export interface RigOptions {
   readonly settings?: Partial<LineSettings>;
   /** Do not begin to accept connections. */
   readonly deaf?: boolean;
+  /** Of the PTY. */
+  readonly mode?: number;
+  /** Where the device server is reached; 127.0.0.1. */
+  readonly address?: string;
+  /** What the session gets for its output when the rig is closed. */
+  readonly stopMs?: number;
 }
 
 /** An application that has the tty open, non-blocking. */
@@ -131,6 +137,41 @@ export async function until(what: string, timeoutMs: number, done: () => boolean
   }
 }
 
+interface PortParts {
+  readonly dir: string;
+  readonly name: string;
+  readonly n: number;
+  readonly simulator: SimulatorHandle;
+  readonly pump: Pump;
+  readonly gate: ServerGate;
+  readonly clock: SystemClock;
+  readonly faults: Fault[];
+  readonly lines: string[];
+}
+
+function makePort(parts: PortParts, options: RigOptions): { tty: PtyTty; session: Session } {
+  const { dir, name, simulator, pump, gate, clock, faults, lines } = parts;
+  const log: Log = { log: (level, message) => lines.push(`${level}: ${message}`), child: () => log };
+  const settings = { ...DEFAULT_SETTINGS, ...options.settings };
+  const link = new DeviceLink({ runtimeDir: dir, linkDir: dir, name, aliases: [], report: (m) => lines.push(m) });
+  const tty = new PtyTty({ name, link, pump, settings, mode: options.mode ?? 0o600, log });
+  const { dataPort, commandPort } = simulator.port(parts.n);
+  const addresses = [options.address ?? '127.0.0.1'];
+  const session = new Session({
+    tty,
+    policy: { ...POLICY, ...options.policy },
+    ticket: gate.enter(),
+    makeLink: () => new RealComLink({ addresses, dataPort, commandPort, clock, log: silentLog }),
+    clock,
+    log,
+    changed: () => {},
+    faulted: (fault) => faults.push(fault),
+    recovered: () => {},
+  });
+  session.start();
+  return { tty, session };
+}
+
 export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const dir = mkdtempSync(join(tmpdir(), 'ttynp-rig-'));
   const simulator = await runSimulator({ ports: 1, dataPort: 0, commandPort: 0, ...options.simulator });
@@ -139,30 +180,9 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const pump = new Pump();
   const faults: Fault[] = [];
   const lines: string[] = [];
-  const log: Log = { log: (level, message) => lines.push(`${level}: ${message}`), child: () => log };
-  const settings = { ...DEFAULT_SETTINGS, ...options.settings };
-  const link = new DeviceLink({
-    runtimeDir: dir,
-    linkDir: dir,
-    name: 'ttyNP0',
-    aliases: [],
-    report: (m) => lines.push(m),
-  });
-  const tty = new PtyTty({ name: 'ttyNP0', link, pump, settings, mode: 0o600, log });
   const gate = new ServerGate({ clock, random: Math.random });
-  const { dataPort, commandPort } = simulator.port(1);
-  const session = new Session({
-    tty,
-    policy: { ...POLICY, ...options.policy },
-    ticket: gate.enter(),
-    makeLink: () => new RealComLink({ addresses: ['127.0.0.1'], dataPort, commandPort, clock, log: silentLog }),
-    clock,
-    log,
-    changed: () => {},
-    faulted: (fault) => faults.push(fault),
-    recovered: () => {},
-  });
-  session.start();
+  const parts = { dir, name: 'ttyNP0', n: 1, simulator, pump, gate, clock, faults, lines };
+  const { tty, session } = makePort(parts, options);
   const apps: App[] = [];
   return {
     dir,
@@ -180,7 +200,38 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     },
     async close() {
       for (const app of apps) app.close();
-      await session.stop(1000);
+      await session.stop(options.stopMs ?? 1000);
+      pump.close();
+      await simulator.close();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Many ports of one device server, behind one gate. */
+export interface Fleet {
+  readonly simulator: SimulatorHandle;
+  readonly pump: Pump;
+  readonly sessions: readonly Session[];
+  close(): Promise<void>;
+}
+
+export async function startFleet(ports: number, options: RigOptions = {}): Promise<Fleet> {
+  const dir = mkdtempSync(join(tmpdir(), 'ttynp-fleet-'));
+  const simulator = await runSimulator({ ports, dataPort: 0, commandPort: 0, ...options.simulator });
+  const clock = new SystemClock();
+  const pump = new Pump();
+  const gate = new ServerGate({ clock, random: Math.random });
+  const sessions = Array.from({ length: ports }, (_, i) => {
+    const parts = { dir, name: `ttyNP${i}`, n: i + 1, simulator, pump, gate, clock, faults: [], lines: [] };
+    return makePort(parts, options).session;
+  });
+  return {
+    simulator,
+    pump,
+    sessions,
+    async close() {
+      await Promise.all(sessions.map((session) => session.stop(options.stopMs ?? 1000)));
       pump.close();
       await simulator.close();
       rmSync(dir, { recursive: true, force: true });
