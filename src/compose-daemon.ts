@@ -63,6 +63,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const manager = new ServiceManager({
     clock,
     log,
+    present: Boolean(process.env.NOTIFY_SOCKET),
     watchdogUsec: process.env.WATCHDOG_USEC,
     pumpAgeMs: () => Number(process.hrtime.bigint()) / 1e6 - pump.heartbeatMs,
     status: () => statusLine(supervisor),

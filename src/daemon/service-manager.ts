@@ -11,6 +11,8 @@ const PUMP_STUCK_MS = 5000;
 export interface ServiceManagerOptions {
   readonly clock: Clock;
   readonly log: Log;
+  /** $NOTIFY_SOCKET is set: somebody listens. */
+  readonly present: boolean;
   /** $WATCHDOG_USEC, microseconds, where the manager wants heartbeats. */
   readonly watchdogUsec: string | undefined;
   /** Milliseconds since the pump thread's last turn. */
@@ -37,6 +39,8 @@ export class ServiceManager {
   /** Also after a reload. */
   ready(): void {
     this.#timer?.cancel();
+    // An idle daemon that nobody asks does nothing.
+    if (!this.#o.present) return;
     this.#status = this.#o.status();
     this.#tell(`READY=1\nSTATUS=${this.#status}`);
     this.#next();
