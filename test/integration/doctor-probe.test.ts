@@ -139,6 +139,16 @@ describe('what answers', () => {
     expect(found.portInit).toMatchObject({ result: 'not real com', looksLike: 'a web server' });
   });
 
+  test('a web server that waits for the end of a line', async () => {
+    const web = await peer((socket) => {
+      socket.on('data', (bytes) => {
+        if (bytes.includes('\n')) socket.end('HTTP/1.0 400 Bad Request\r\n\r\n');
+      });
+    });
+    const found = await probe({ dataPort: web, commandPort: web }, 60);
+    expect(found.portInit).toMatchObject({ result: 'not real com', looksLike: 'a web server' });
+  });
+
   test('a banner', async () => {
     const ssh = await peer((socket) => socket.resume().write('SSH-2.0-OpenSSH_9.2\r\n'));
     const found = await probe({ dataPort: ssh, commandPort: ssh });

@@ -137,25 +137,31 @@ function capabilityNote(acknowledged: boolean): Check {
 const STEPS = ['command port', 'data port', 'PORT_INIT'] as const;
 
 function reasonOf(view: PortView | undefined): ProblemView | null {
-  return view === undefined ? null : (view.reason ?? (view.state === 'up' ? null : view.lastError));
+  return view?.reason ?? null;
+}
+
+/** An old error is no finding of today, but may be the answer. */
+function lastErrorText({ lastError }: PortView): string {
+  return lastError === null ? '' : `; last error: ${lastError.message} (${lastError.at})`;
 }
 
 function sessionChecks(facts: PortFacts): Check[] {
-  const { view, target } = facts;
-  if (view === undefined) return unchecked('no daemon to ask', 'ttynp doctor TTY --probe connects by itself', view);
+  const { view, target, probe } = facts;
+  if (view === undefined)
+    return unchecked('no daemon to ask', typeof probe === 'string' ? null : '--probe connects by itself', view);
   if (view.peer !== null) return connectedChecks(target, view);
   const reason = reasonOf(view);
   if (reason === null) {
-    const why =
-      view.state === 'connecting' ? 'the daemon is connecting just now' : 'not connected: no application has it open';
+    const now = view.state === 'connecting' ? 'the daemon is connecting just now' : 'no application has it open';
+    const why = `not connected: ${now}${lastErrorText(view)}`;
     return unchecked(why, 'open the tty, or add --probe', view);
   }
   return [...brokenChecks(target, reason, view), capabilityNote(view.acknowledged !== null)];
 }
 
-function unchecked(why: string, hint: string, view: PortView | undefined): Check[] {
+function unchecked(why: string, hint: string | null, view: PortView | undefined): Check[] {
   return [
-    ...STEPS.map((step, i) => notChecked(step, why, i === 0 ? hint : null)),
+    ...STEPS.map((step, i) => (i === 0 ? notChecked(step, why, hint) : notChecked(step, 'see command port'))),
     capabilityNote((view?.acknowledged ?? null) !== null),
   ];
 }

@@ -28,7 +28,7 @@ export function daemonCheck(daemon: DaemonFacts): Check {
     case 'unreachable':
       return failed(
         'daemon',
-        `${daemon.socket}: ${daemon.why}`,
+        daemon.why,
         daemon.permission
           ? 'run with sudo, or join the group of the control socket'
           : 'look at its log: journalctl -u ttynpd',

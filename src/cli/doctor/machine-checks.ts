@@ -65,7 +65,7 @@ function linkDirCheck({ linkDir, runtimeDir, daemon }: MachineFacts): Check {
   if (!exists)
     return failed('link directory', `${path} does not exist`, 'create it, or correct linkDir in the configuration');
   if (writable) return ok('link directory', `${path} is writable: the names of the ttys can be made there`);
-  if (daemon.state === 'running')
+  if (daemon.state !== 'absent')
     return notChecked('link directory', `${path} is not writable for this user, but the daemon runs`);
   return failed(
     'link directory',
@@ -76,7 +76,7 @@ function linkDirCheck({ linkDir, runtimeDir, daemon }: MachineFacts): Check {
 
 function runtimeDirCheck({ runtimeDir, daemon }: MachineFacts): Check {
   const { path, exists, writable } = runtimeDir;
-  if (daemon.state === 'running') return ok('runtime directory', `${path}, used by the daemon`);
+  if (daemon.state !== 'absent') return ok('runtime directory', `${path}, used by the daemon`);
   if (writable) return ok('runtime directory', exists ? `${path} is writable` : `${path} can be created`);
   return failed(
     'runtime directory',

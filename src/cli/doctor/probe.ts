@@ -67,7 +67,8 @@ async function probeOnce(
   try {
     if (data.socket === undefined)
       return { ...common, command: command.facts, data: data.facts, portInit: { result: 'not tried' } };
-    const portInit = await initialise(command.socket, data.socket, target, preamble, options);
+    const answer = await initialise(command.socket, data.socket, target, preamble, options);
+    const portInit = answer.result === 'mute' ? ((await provoke(command.socket, options.clock)) ?? answer) : answer;
     return { ...common, ...afterwards(command.facts, data.facts, portInit, data.socket) };
   } finally {
     // Data first, as the vendor's driver does.
@@ -171,6 +172,29 @@ function initialise(
 }
 
 const NOTHING = new Uint8Array(0);
+const PROVOKE_MS = 500;
+
+/**
+ * Servers of line-based protocols say nothing until a line ends. The connection is spent anyway, and to a device server
+ * these are four bytes of an unknown command that never becomes whole.
+ */
+function provoke(socket: Socket, clock: Clock): Promise<PortInitFacts | undefined> {
+  return new Promise((resolve) => {
+    const finish = (facts: PortInitFacts | undefined) => {
+      timer.cancel();
+      socket.off('data', received).off('close', silent);
+      resolve(facts);
+    };
+    const silent = () => finish(undefined);
+    const received = (chunk: Uint8Array) => {
+      const what = looksLike(chunk);
+      if (what !== undefined) finish({ result: 'not real com', looksLike: what, bytes: printable(chunk) });
+    };
+    const timer = clock.after(PROVOKE_MS, silent);
+    socket.on('data', received).on('close', silent);
+    socket.write('\r\n\r\n');
+  });
+}
 
 function acknowledged(engine: HostEngine, ms: number): PortInitFacts {
   const lines = engine.modemLines;

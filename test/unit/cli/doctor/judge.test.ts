@@ -166,9 +166,14 @@ const session: [string, Partial<PortView>, Expected[]][] = [
     { state: 'idle', peer: null, open: false, acknowledged: null },
     [
       ['command port', 'not checked', /no application/, /--probe/],
-      ['data port', 'not checked', /no application/],
-      ['PORT_INIT', 'not checked', /no application/],
+      ['data port', 'not checked', /see command port/],
+      ['PORT_INIT', 'not checked', /see command port/],
     ],
+  ],
+  [
+    'idle after an error',
+    { ...problem('PEER_CLOSED', at(966, 'connection reset')), state: 'idle', reason: null },
+    [['command port', 'not checked', /no application.*; last error: .*connection reset/]],
   ],
   [
     'no route',

@@ -72,6 +72,14 @@ const table: [string, Partial<MachineFacts>, [string, CheckResult, RegExp, RegEx
     { daemon: absent, runtimeDir: { path: '/run/ttynp', exists: false, writable: false } },
     ['runtime directory', 'failed', /cannot be created/, /runtimeDir/],
   ],
+  [
+    'a runtime directory of a daemon that this user may not ask',
+    {
+      daemon: { state: 'unreachable', socket: '/run/x', why: 'not allowed', permission: true },
+      runtimeDir: { path: '/run/ttynp', exists: true, writable: false },
+    },
+    ['runtime directory', 'ok', /used by the daemon/],
+  ],
   ['enough ptys', {}, ['kernel.pty.max', 'ok', /4096 pseudo-terminals, 10 in use, 4 ttys/]],
   [
     'too few ptys',
