@@ -89,7 +89,8 @@ export async function endPolitely(
   const over = new Promise<void>((resolve) => limit.signal.addEventListener('abort', () => resolve(), { once: true }));
   try {
     tty.channel.stop('down');
-    await drainOutput(tty.channel, link, clock, limitMs, limit.signal);
+    // A device that no longer answers is not waited for longer than that either.
+    await Promise.race([drainOutput(tty.channel, link, clock, limitMs, limit.signal), over]);
     await Promise.race([finish(), over]);
   } finally {
     timer.cancel();
