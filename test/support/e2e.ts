@@ -192,6 +192,8 @@ export class Whole {
       if (daemon && !daemon.end) {
         const { code, signal } = await this.stopDaemon();
         if (code !== 0) problems.push(`the daemon ended with ${code ?? signal}\n${daemon.stderr}`);
+      }
+      if (daemon?.end?.code === 0) {
         const left = readdirSync(this.dir).filter((name) => name.startsWith('tty') && name !== 'ttynp.yaml');
         if (left.length > 0) problems.push(`left behind: ${left.join(' ')}`);
         if (existsSync(this.socketPath)) problems.push('the control socket was left behind');
