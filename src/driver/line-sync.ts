@@ -130,7 +130,7 @@ export class LineSync {
   }
 
   async #finish(link: Link, hangUp: boolean): Promise<void> {
-    if (link.capabilities.flush) await link.request({ type: 'flush', queue: 'both' });
+    await this.#flushDevice(link, 'both');
     if (!hangUp || !link.capabilities.outputLines) return;
     const lines: OutputLines = { dtr: false, rts: false };
     await link.request({ type: 'lines', lines });

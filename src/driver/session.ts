@@ -63,6 +63,7 @@ export class Session {
   #draining: AbortController | undefined;
   #holdTimer: Timer | undefined;
   #lingerTimer: Timer | undefined;
+  #finished: Promise<void> = Promise.resolve();
   /** The connection being made follows one that was lost, or a time without one in which the offline policy ruled. */
   #reconnect = false;
   #trace: SessionTrace | undefined;
@@ -219,9 +220,18 @@ export class Session {
       },
       finish: () => this.#finish(),
       'start-linger': () => {
-        this.#lingerTimer = clock.after(policy.disconnectDelayMs, () => this.#dispatch({ type: 'linger-over' }));
+        const timer = clock.after(policy.disconnectDelayMs, () => {
+          // However short the delay, the device is told to lower its lines.
+          void this.#finished.then(() => {
+            if (this.#lingerTimer === timer) this.#dispatch({ type: 'linger-over' });
+          });
+        });
+        this.#lingerTimer = timer;
       },
-      'stop-linger': () => this.#lingerTimer?.cancel(),
+      'stop-linger': () => {
+        this.#lingerTimer?.cancel();
+        this.#lingerTimer = undefined;
+      },
       'hang-up': () => {
         this.record.dropped('closing', this.tty.channel.drop('down'));
         this.tty.hangUp();
@@ -346,7 +356,7 @@ export class Session {
     this.tty.settle();
     const link = this.#link;
     if (!link) return;
-    this.#lines.finish(link, this.tty.hangUpOnClose).catch((error: unknown) => {
+    this.#finished = this.#lines.finish(link, this.tty.hangUpOnClose).catch((error: unknown) => {
       this.#o.log.log('debug', `end of use: ${messageOf(error)}`);
     });
   }
