@@ -117,24 +117,8 @@ static size_t send_down(struct channel *c, const uint8_t *bytes, size_t length) 
   return done;
 }
 
-static void send_parked(struct channel *c) {
-  struct park *park = &c->parked[DOWN];
-  if (c->net_fd < 0 || park->length <= c->held) return;
-  size_t done = send_down(c, park->data + park->start, park->length - c->held);
-  park_consume(park, done);
-}
-
-static bool takes_down(const struct channel *c) {
-  if (c->stopped[DOWN] || c->tty_failed) return false;
-  if (c->kind == TTY_PTY && !c->open) return false;
-  if (c->net_fd >= 0) return c->parked[DOWN].length == 0 && !c->net_ending;
-  // A writer that is gone cannot be blocked: what it left is little, and only when it is read is the end seen.
-  return c->offline.mode != OFFLINE_BLOCK || (c->hung_up && c->parked[DOWN].length < PUMP_PARK_BYTES);
-}
-
 // How much may be taken ahead of the peer now. SIOCOUTQ is asked only when the upper bound that we keep is used up.
-static size_t down_room(struct channel *c) {
-  if (c->net_fd < 0) return c->offline.mode == OFFLINE_BLOCK ? PUMP_PARK_BYTES - c->parked[DOWN].length : SCRATCH_BYTES;
+static size_t send_room(struct channel *c) {
   uint64_t before = c->unacknowledged;
   uint64_t worthwhile = c->look_ahead < WORTHWHILE_ROOM ? c->look_ahead : WORTHWHILE_ROOM;
   if (c->unacknowledged + worthwhile > c->look_ahead) c->unacknowledged = channel_output_queue(c);
@@ -145,6 +129,34 @@ static size_t down_room(struct channel *c) {
   retry_disarm(&c->look_ahead_retry);
   uint64_t room = c->look_ahead - c->unacknowledged;
   return room < SCRATCH_BYTES ? (size_t)room : SCRATCH_BYTES;
+}
+
+static void send_parked(struct channel *c) {
+  struct park *park = &c->parked[DOWN];
+  if (c->net_fd < 0 || park->length <= c->held) return;
+  size_t sendable = park->length - c->held;
+  size_t room = send_room(c);
+  size_t asked = sendable < room ? sendable : room;
+  size_t done = asked > 0 ? send_down(c, park->data + park->start, asked) : 0;
+  park_consume(park, done);
+  // What the socket has room for, but may not have yet, has no event of its own.
+  if (done == asked && asked < sendable && asked > 0) retry_arm(c, &c->look_ahead_retry, true);
+}
+
+// How much may be read. The rest of what a writer who is gone has left is little and goes into the park: only when all
+// of it is read is the end seen, and can be waited for or given up.
+static size_t read_room(struct channel *c) {
+  if (c->hung_up || (c->net_fd < 0 && c->offline.mode == OFFLINE_BLOCK)) return PUMP_PARK_BYTES - c->parked[DOWN].length;
+  return c->net_fd < 0 ? SCRATCH_BYTES : send_room(c);
+}
+
+static bool takes_down(const struct channel *c) {
+  if (c->stopped[DOWN] || c->tty_failed) return false;
+  if (c->kind == TTY_PTY && !c->open) return false;
+  // A writer that is gone cannot be blocked.
+  if (c->hung_up && c->parked[DOWN].length < PUMP_PARK_BYTES) return true;
+  if (c->net_fd >= 0) return c->parked[DOWN].length == 0 && !c->net_ending;
+  return c->offline.mode != OFFLINE_BLOCK;
 }
 
 // Bytes were taken from the tty; the last `held` of them may belong to settings that the device does not have yet.
@@ -165,13 +177,18 @@ static void deliver_down(struct channel *c, const uint8_t *bytes, size_t length,
     if (c->held > c->parked[DOWN].length) c->held = c->parked[DOWN].length;
     return;
   }
-  size_t done = send_down(c, bytes, length - held);
+  size_t sendable = c->parked[DOWN].length == 0 && !c->net_ending ? length - held : 0;
+  if (c->hung_up && sendable > 0) {
+    size_t room = send_room(c);
+    if (sendable > room) sendable = room;
+  }
+  size_t done = sendable > 0 ? send_down(c, bytes, sendable) : 0;
   if (done == length) return;
   if (!park_append(&c->parked[DOWN], bytes + done, length - done, PUMP_PARK_BYTES)) {
     channel_count(c, DOWN_DROPPED, (double)(length - done));
     return;
   }
-  c->held = held;
+  c->held += held;
   if (length - done > held) channel_count(c, DOWN_STALLS, 1);
 }
 
@@ -210,7 +227,7 @@ static enum tty_read gather(struct channel *c, size_t room, size_t *gathered, si
 
 void channel_move_down(struct channel *c) {
   if (!takes_down(c)) return;
-  size_t room = down_room(c);
+  size_t room = read_room(c);
   if (room == 0) return;
   size_t gathered = 0;
   size_t held = 0;
@@ -340,7 +357,7 @@ static void update_interest(struct channel *c) {
   uint32_t net = 0;
   if (c->net_fd >= 0 && !c->net_ending) {
     net |= takes_up(c) ? EPOLLIN : EPOLLRDHUP;
-    if (c->parked[DOWN].length > c->held) net |= EPOLLOUT;
+    if (c->parked[DOWN].length > c->held && c->look_ahead_retry.at == NEVER) net |= EPOLLOUT;
   }
   pump_set_interest(c, true, &c->net_interest, net);
 }
@@ -367,7 +384,7 @@ void channel_work(struct channel *c, uint32_t ready) {
   send_parked(c);
   if (ready & TTY_READY_PRI && !takes_down(c)) read_status(c);
   if (retry_due(&c->look_ahead_retry, now)) {
-    if (takes_down(c)) down_room(c);
+    if (takes_down(c)) send_room(c);
     else retry_disarm(&c->look_ahead_retry);
   }
   bool readable = ready & (TTY_READY_IN | TTY_READY_PRI | TTY_READY_HUP);
