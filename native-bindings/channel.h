@@ -68,6 +68,8 @@ struct channel {
   bool open;            // an application has it open, as far as was told
   bool hung_up;         // the last one has closed it, but not all it wrote has been read
   bool shared;          // a second open was seen while it was open
+  uint64_t closed_at;   // a close was told while it stayed open; 0: none since it became so
+  bool open_untold;     // poll said that it is open before inotify did
   bool output_stopped;  // tcflow(TCOOFF)
   bool cleared;         // closed, and nothing of the last opener is left
   bool tty_failed;

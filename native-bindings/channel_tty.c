@@ -95,10 +95,13 @@ static bool is_hung_up(const struct channel *c) {
   return poll(&state, 1, 0) == 1 && (state.revents & POLLHUP);
 }
 
-static void became_open(struct channel *c) {
+// `told`: by inotify; else its word for this open is still to come, and is no second open.
+static void became_open(struct channel *c, bool told) {
   c->open = true;
   c->hung_up = false;
   c->shared = false;
+  c->open_untold = !told;
+  c->closed_at = 0;
   c->cleared = false;
   channel_set_gauge(c, TTY_OPEN, 1);
   channel_raise(c, EVENT_OPENED);
@@ -155,12 +158,15 @@ static void look_after_clear(struct channel *c) {
   int unread = 0;
   bool wrote = ioctl(c->tty_fd, FIONREAD, &unread) == 0 && unread > 0;
   tty_look(c, wrote, false);
-  if (c->open) pump_mark_dirty(c);
+  if (!c->open) return;
+  c->open_untold = true;
+  pump_mark_dirty(c);
 }
 
 void tty_became_closed(struct channel *c) {
   c->open = false;
   c->hung_up = false;
+  c->saw = (struct saw){0};  // whoever it told of has gone as well
   c->output_stopped = false;
   c->termios_poll_at = NEVER;
   pump_set_interest(c, false, &c->tty_interest, 0);
@@ -177,7 +183,7 @@ void tty_look(struct channel *c, bool saw_open, bool reopened) {
   if (!c->open) {
     if (hung_up && !saw_open) return;
     if (!c->cleared) flush_for_next(c);
-    became_open(c);
+    became_open(c, saw_open);
     c->hung_up = hung_up;
     return;
   }
@@ -191,10 +197,12 @@ void tty_look(struct channel *c, bool saw_open, bool reopened) {
     channel_drop_up(c, SIZE_MAX, UP_UNREAD);
     channel_raise(c, EVENT_CLOSED);
     flush_for_next(c);
-    became_open(c);
+    became_open(c, reopened);
     return;
   }
-  if (saw_open) c->shared = true;
+  if (!saw_open) return;
+  c->shared = true;
+  c->closed_at = 0;
 }
 
 enum reset_result tty_reset(struct channel *c) {

@@ -17,6 +17,7 @@
 
 #define BATCH 64
 #define WATCHDOG_MS 1000
+#define REOPEN_MS 100
 
 enum source { SOURCE_WAKE, SOURCE_INOTIFY, SOURCE_TTY, SOURCE_NET };
 
@@ -70,22 +71,39 @@ int pump_set_interest(struct channel *c, bool net, uint32_t *current, uint32_t w
   return result;
 }
 
+// A close and the open that follows it may come in two reads: the first tells nothing by itself.
+static bool closed_lately(const struct channel *c) {
+  return c->saw.closed || (c->closed_at != 0 && c->pump->now - c->closed_at < REOPEN_MS * NS_PER_MS);
+}
+
+static void note_event(struct channel *c, uint32_t mask) {
+  struct saw *saw = &c->saw;
+  saw->look = true;
+  pump_mark_dirty(c);
+  if ((mask & IN_OPEN) && c->open_untold) {
+    c->open_untold = false;
+    return;
+  }
+  if (mask & IN_OPEN) {
+    saw->opened = true;
+    saw->shared |= !closed_lately(c);  // one more came before any went
+    saw->reopened |= closed_lately(c) && !saw->shared;
+  }
+  if (mask & IN_CLOSE) {
+    saw->closed = true;
+    c->closed_at = c->pump->now;
+    c->open_untold = false;  // its word was among what we ignored
+  }
+}
+
 static void note_inotify(pump *p, const struct inotify_event *event, struct channel *ignored) {
   for (uint32_t i = 0; i < p->used; i++) {
     struct channel *c = p->channels[i];
     if (c == NULL || c == ignored || c->kind != TTY_PTY) continue;
     if (event->mask & IN_Q_OVERFLOW) {
-      c->saw.look = true;
-      pump_mark_dirty(c);
+      note_event(c, 0);
     } else if (c->watch == event->wd) {
-      bool opened = event->mask & IN_OPEN;
-      bool closed = event->mask & IN_CLOSE;
-      c->saw.look = true;
-      c->saw.opened |= opened;
-      c->saw.shared |= opened && !c->saw.closed;  // one more came before any went
-      c->saw.reopened |= opened && c->saw.closed && !c->saw.shared;
-      c->saw.closed |= closed;
-      pump_mark_dirty(c);
+      note_event(c, event->mask);
       return;
     }
   }

@@ -1,15 +1,17 @@
 // The network side of a channel: joined, unjoined, lost; what becomes of bytes without one; fences; taps.
 import { expect, test } from 'vitest';
-import { closeFd, errnoName, setLinger0, shutdownFd, socketPair } from '../../../src/native/socket.js';
+import { closeFd, errnoName, outputQueue, setLinger0, shutdownFd, socketPair } from '../../../src/native/socket.js';
 import {
   leavesNothingBehind,
   opened,
   readExactly,
   readSome,
   rig,
+  steadily,
   tcpPair,
   until,
   writeSome,
+  writeUntil,
   writeUntilStuck,
 } from './support.js';
 
@@ -62,7 +64,7 @@ test('block: nothing is taken, and all arrives later', async () => {
 test('detach and attach keep what no socket was given', async () => {
   const r = rig({ lookAhead: 1 << 30 });
   const slave = await opened(r);
-  const written = await writeUntilStuck(slave, 50);
+  const written = await writeUntil(slave, () => r.channel.counters.downParked > 0);
   expect(r.channel.counters.downParked).toBeGreaterThan(0);
   r.channel.detach({ mode: 'hold', bytes: 65536 });
   expect(r.channel.attached).toBe(false);
@@ -82,7 +84,7 @@ test('detach and attach keep what no socket was given', async () => {
 test('detach with discard drops and counts what is parked', async () => {
   const r = rig({ lookAhead: 1 << 30 });
   const slave = await opened(r);
-  await writeUntilStuck(slave, 50);
+  await writeUntil(slave, () => r.channel.counters.downParked > 0);
   const parked = r.channel.counters.downParked;
   r.channel.detach({ mode: 'discard' });
   expect(r.channel.counters.downParked).toBe(0);
@@ -113,10 +115,10 @@ test('an end while up is stopped is told at once', async () => {
 
 test('a reset is an error with its errno; bytes in flight are counted as possibly lost', async () => {
   const r = rig({ attach: false });
-  const tcp = await tcpPair({ receiveBuffer: 4096 });
+  const tcp = await tcpPair({}, 4096);
   r.channel.attach(tcp.fd);
   const slave = await opened(r);
-  await writeUntilStuck(slave, 50);
+  await writeUntil(slave, () => outputQueue(tcp.fd) > 16384);
   tcp.peer.resetAndDestroy();
   await r.expectEvent('net-error');
   expect(['ECONNRESET', 'EPIPE']).toContain(errnoName(r.channel.netErrno));
@@ -170,7 +172,7 @@ test('a fence passes when the peer has taken what was taken before it, and not b
 test('a fence waits for parked bytes, and a loss ends it', async () => {
   const r = rig({ lookAhead: 1 << 30 });
   const slave = await opened(r);
-  await writeUntilStuck(slave, 50);
+  await writeUntil(slave, () => r.channel.counters.downParked > 0);
   r.channel.stop('down');
   const ahead = r.channel.counters.downTaken;
   const fence = r.channel.fence(10_000);
@@ -179,7 +181,7 @@ test('a fence waits for parked bytes, and a loss ends it', async () => {
   expect(r.channel.counters.downSent).toBe(ahead);
 
   r.channel.resume('down');
-  await writeUntilStuck(slave, 50);
+  await writeUntil(slave, () => r.channel.counters.downParked > 0);
   const detached = r.channel.fence(10_000);
   r.channel.detach({ mode: 'block' });
   expect(await detached).toBe('detached');
@@ -189,7 +191,7 @@ test('a fence waits for parked bytes, and a loss ends it', async () => {
 test('fences are bounded, dropped bytes are not waited for, and close ends them', async () => {
   const r = rig({ lookAhead: 1 << 30 });
   const slave = await opened(r);
-  await writeUntilStuck(slave, 50);
+  await writeUntil(slave, () => r.channel.counters.downParked > 0);
   const waiting = Array.from({ length: 8 }, () => r.channel.fence(10_000));
   await expect(r.channel.fence(10_000)).rejects.toMatchObject({ code: 'EAGAIN', syscall: 'fence' });
   r.channel.stop('down');
@@ -199,7 +201,7 @@ test('fences are bounded, dropped bytes are not waited for, and close ends them'
   expect(await Promise.all(waiting)).toEqual(Array(8).fill('passed'));
 
   r.channel.resume('down');
-  await writeUntilStuck(slave, 50);
+  await writeUntil(slave, () => r.channel.counters.downParked > 0);
   const last = r.channel.fence(10_000);
   r.channel.close();
   expect(await last).toBe('detached');
@@ -213,7 +215,10 @@ test('close gives back what was parked, both ways', async () => {
   r.channel.stop('down');
   r.channel.attach(r.net[0]);
   expect((await readExactly(r.net[1], 11)).toString()).toBe('parked down');
-  const sent = await writeUntilStuck(r.net[1], 50);
+  const sent = await writeUntil(
+    r.net[1],
+    steadily(() => r.channel.counters.upParked > 0),
+  );
   r.channel.detach({ mode: 'hold', bytes: 65536 });
   r.channel.resume('down');
   writeSome(slave, Buffer.from('again'));

@@ -6,7 +6,14 @@ import { afterEach, beforeEach, expect } from 'vitest';
 import type { ChannelEvent } from '../../../src/native/channel.js';
 import { createPty, type Pty, type PtyOptions } from '../../../src/native/pty.js';
 import { type ChannelOptions, liveCounts, Pump, type PumpChannel } from '../../../src/native/pump.js';
-import { closeFd, connectTcp, type SocketOptions, socketPair } from '../../../src/native/socket.js';
+import {
+  closeFd,
+  connectTcp,
+  listenTcp,
+  localAddress,
+  type SocketOptions,
+  socketPair,
+} from '../../../src/native/socket.js';
 
 export const PYTHON = '/usr/bin/python3';
 
@@ -59,6 +66,31 @@ export async function writeUntilStuck(fd: number, quietMs = 100): Promise<number
     return performance.now() - last > quietMs;
   });
   return taken;
+}
+
+/** Writes until `condition` holds; returns how many bytes were taken. */
+export async function writeUntil(fd: number, condition: () => boolean): Promise<number> {
+  const chunk = Buffer.alloc(4096, 0x55);
+  let taken = 0;
+  await until(() => {
+    taken += writeSome(fd, chunk);
+    return condition();
+  });
+  return taken;
+}
+
+/** A condition that held for 50 looks in a row: what a kernel worker may still move has been moved. */
+export function steadily(condition: () => boolean): () => boolean {
+  let looks = 0;
+  return () => {
+    looks = condition() ? looks + 1 : 0;
+    return looks > 50;
+  };
+}
+
+/** Waits without a turn of the event loop. */
+export function block(condition: () => boolean): void {
+  while (!condition());
 }
 
 export function openSlave(path: string): number {
@@ -157,11 +189,11 @@ export interface TcpPair {
 }
 
 /** Our end as a descriptor, the peer's as a paused net.Socket. */
-export async function tcpPair(options: SocketOptions = {}): Promise<TcpPair> {
+export async function tcpPair(options: SocketOptions = {}, peerReceiveBuffer = 0): Promise<TcpPair> {
   const server = net.createServer({ pauseOnConnect: true });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('not a TCP address');
+  const listener = listenTcp({ host: '127.0.0.1', port: 0, receiveBuffer: peerReceiveBuffer });
+  await new Promise<void>((resolve) => server.listen({ fd: listener }, resolve));
+  const address = localAddress(listener);
   const accepted = new Promise<net.Socket>((resolve) => server.once('connection', resolve));
   const fd = await connectTcp({ host: '127.0.0.1', port: address.port, timeoutMs: 5000, ...options });
   const peer = await accepted;
