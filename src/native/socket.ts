@@ -1,7 +1,7 @@
 // TCP sockets as descriptors: for the pump, which wants a connected socket that nobody has read from.
 // Never resolves names, never retries; errors are SystemErrors whose `code` the caller maps.
 import { binding, type RawSocketOptions, type SocketAddress, type SystemError } from './binding.js';
-import { Pump } from './pump.js';
+import { Pump, type PumpChannel } from './pump.js';
 
 export { isSystemError, type SocketAddress, type SystemError } from './binding.js';
 
@@ -70,8 +70,10 @@ function returnPump(): void {
 export function connectTcp(options: ConnectOptions): Promise<number> {
   return new Promise((resolve, reject) => {
     if (options.signal?.aborted === true) throw systemError('ECANCELED', 125, 'connect');
-    const fd = binding.beginConnect(options.host, options.port, rawOptions(options));
-    const pump = borrowPump();
+    const { fd, watch } = beginConnect(options, () => {
+      const errno = binding.socketError(fd);
+      end(errno === 0 ? undefined : systemError(binding.errnoName(errno), errno, 'connect'));
+    });
     const end = (error: SystemError | undefined) => {
       clearTimeout(timer);
       options.signal?.removeEventListener('abort', onAbort);
@@ -83,12 +85,22 @@ export function connectTcp(options: ConnectOptions): Promise<number> {
     };
     const onAbort = () => end(systemError('ECANCELED', 125, 'connect'));
     const timer = setTimeout(() => end(systemError('ETIMEDOUT', 110, 'connect')), options.timeoutMs);
-    const watch = pump.watchConnect(fd, () => {
-      const errno = binding.socketError(fd);
-      end(errno === 0 ? undefined : systemError(binding.errnoName(errno), errno, 'connect'));
-    });
     options.signal?.addEventListener('abort', onAbort, { once: true });
   });
+}
+
+/** Each step may lack a descriptor; then nothing of the steps before is left. */
+function beginConnect(options: ConnectOptions, ready: () => void): { fd: number; watch: PumpChannel } {
+  const pump = borrowPump();
+  let fd = -1;
+  try {
+    fd = binding.beginConnect(options.host, options.port, rawOptions(options));
+    return { fd, watch: pump.watchConnect(fd, ready) };
+  } catch (error) {
+    returnPump();
+    if (fd >= 0) binding.closeFd(fd);
+    throw error;
+  }
 }
 
 /**
