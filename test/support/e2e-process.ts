@@ -8,7 +8,7 @@ export interface RunOptions {
   readonly cwd?: string;
   /** Run as nobody: root may do everything, which hides what an unprivileged user may not. */
   readonly unprivileged?: boolean;
-  /** RLIMIT_NOFILE. */
+  /** RLIMIT_NOFILE, the hard one too: Node raises the soft one to it. */
   readonly maxDescriptors?: number;
 }
 
