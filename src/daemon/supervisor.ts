@@ -73,10 +73,10 @@ export class Supervisor implements DaemonControl {
 
   /** Closes all ports cleanly; each may take `drainMs` to transmit. Never rejects. */
   async stop(drainMs: number): Promise<void> {
+    this.#watchers.clear();
     this.#watchTimer?.cancel();
     await Promise.all([...this.#ports.values()].map((port) => port.stop(drainMs)));
     this.#ports.clear();
-    this.#watchers.clear();
   }
 
   status(): StatusView {
@@ -236,12 +236,15 @@ export class Supervisor implements DaemonControl {
   }
 
   #portChanged(port: Port): void {
-    if (this.#watchers.size === 0) return;
+    // A port that is being taken away changes too: nobody looks at it any more.
+    if (this.#watchers.size === 0 || this.#ports.get(port.name) !== port) return;
     this.#changed.add(port);
     this.#watchTimer ??= this.#o.clock.after(WATCH_MS, () => {
       this.#watchTimer = undefined;
       const now = this.#o.monotonicMs();
-      for (const changed of this.#changed) this.#tell({ type: 'port', port: changed.view(now) });
+      for (const changed of this.#changed) {
+        if (this.#ports.get(changed.name) === changed) this.#tell({ type: 'port', port: changed.view(now) });
+      }
       this.#changed.clear();
     });
   }
