@@ -1,15 +1,15 @@
 // Pseudo-terminals as the driver needs them: raw, silent and in packet mode before anyone can open them.
 // What an opener leaves behind is cleared by PumpChannel.reset(), or by the two steps here where no channel exists.
-import type { LineSettings } from '../serial/line.js';
-import { DEFAULT_SETTINGS } from '../serial/line.js';
 import { binding } from './binding.js';
-import { cflagOf, iflagOf, TERMIOS } from './termios.js';
 
 export interface PtyOptions {
-  /** What `stty` shows before the first application changes it. */
-  readonly settings?: LineSettings;
-  /** Lower DTR and RTS at the last close; true where nothing is said, as on a real tty. */
-  readonly hangUpOnClose?: boolean;
+  /** The termios that `stty` shows before the first application changes it: bits of c_cflag and c_iflag. */
+  readonly baudRate: number;
+  readonly cflag: number;
+  readonly iflag: number;
+  /** VSTART and VSTOP. */
+  readonly start: number;
+  readonly stop: number;
   readonly uid?: number;
   readonly gid?: number;
   /** e.g. 0o660 */
@@ -24,17 +24,8 @@ export interface Pty {
 }
 
 /** Throws a SystemError: EMFILE, ENOSPC (kernel.pty.max), EPERM (owner). */
-export function createPty(options: PtyOptions = {}): Pty {
-  const settings = options.settings ?? DEFAULT_SETTINGS;
-  const hupcl = options.hangUpOnClose === false ? 0 : TERMIOS.HUPCL;
-  const raw = {
-    baudRate: settings.baudRate,
-    cflag: (cflagOf(settings) | hupcl) >>> 0,
-    iflag: iflagOf(settings),
-    start: settings.flowControl.xon,
-    stop: settings.flowControl.xoff,
-  };
-  return binding.createPty(raw, options.uid ?? -1, options.gid ?? -1, options.mode ?? -1);
+export function createPty({ uid, gid, mode, ...termios }: PtyOptions): Pty {
+  return binding.createPty(termios, uid ?? -1, gid ?? -1, mode ?? -1);
 }
 
 /**

@@ -1,6 +1,6 @@
 // What an application set on a PTY that will surprise its user, one line each. See termios(3).
-import { TERMIOS, type Termios } from '../native/termios.js';
 import type { LineSettings } from '../serial/line.js';
+import { TERMIOS, type Termios } from '../serial/termios.js';
 
 export function ptyWarnings(termios: Termios, configured: LineSettings): string[] {
   const warnings: string[] = [];

@@ -7,9 +7,10 @@ import type { Channel, ChannelCounters, ChannelEvent } from '../native/channel.j
 import { createPty } from '../native/pty.js';
 import type { Pump, PumpChannel } from '../native/pump.js';
 import { closeFd } from '../native/socket.js';
-import { getTermios, type Termios, toLineSettings } from '../native/termios.js';
+import { getTermios } from '../native/termios.js';
 import { formatSettings } from '../serial/format.js';
 import type { LineSettings } from '../serial/line.js';
+import { initialTermios, TERMIOS, type Termios, toLineSettings } from '../serial/termios.js';
 import type { DeviceLink } from './device-link.js';
 import { ptyWarnings } from './pty-warnings.js';
 import type { NetworkEvent, Tty, TtyCapabilities, TtyEvent } from './tty.js';
@@ -59,6 +60,8 @@ export class PtyTty implements Tty {
   #device: Device;
   #open = false;
   #closed = false;
+  /** Once its descriptor is gone: a status may still ask. */
+  #last: Termios | undefined;
   #replaceWhenSettled = false;
   onEvent: (event: TtyEvent) => void = IGNORE;
   onNetwork: (event: NetworkEvent) => void = IGNORE;
@@ -99,7 +102,7 @@ export class PtyTty implements Tty {
   }
 
   get hangUpOnClose(): boolean {
-    return this.#termios().hangUpOnClose;
+    return (this.#termios().cflag & TERMIOS.HUPCL) !== 0;
   }
 
   get warnings(): readonly string[] {
@@ -120,6 +123,7 @@ export class PtyTty implements Tty {
 
   close(): void {
     if (this.#closed) return;
+    this.#last = this.#termios();
     this.#closed = true;
     this.#open = false;
     this.#o.link.remove();
@@ -127,7 +131,7 @@ export class PtyTty implements Tty {
   }
 
   #termios(): Termios {
-    return getTermios(this.#device.fd);
+    return this.#last ?? getTermios(this.#device.fd);
   }
 
   #make(settings: LineSettings): Device {
@@ -135,7 +139,7 @@ export class PtyTty implements Tty {
     let made: { fd: number; path: string };
     try {
       made = createPty({
-        settings,
+        ...initialTermios(settings),
         mode,
         ...(uid === undefined ? {} : { uid }),
         ...(gid === undefined ? {} : { gid }),
@@ -156,14 +160,18 @@ export class PtyTty implements Tty {
   #replace(): void {
     this.#replaceWhenSettled = false;
     const old = this.#device;
-    let fresh: Device;
+    const termios = this.#termios();
+    let fresh: Device | undefined;
     try {
       // Line settings persist, as they do on a tty after a hang-up.
-      fresh = this.#make(toLineSettings(this.#termios()));
+      fresh = this.#make(toLineSettings(termios));
       this.#o.link.publish(fresh.path);
     } catch (error) {
-      release(old);
+      if (fresh) release(fresh);
+      this.#last = termios;
       this.#closed = true;
+      this.#o.link.remove();
+      release(old);
       this.onEvent({ type: 'failed', reason: messageOf(error) });
       return;
     }

@@ -11,8 +11,9 @@ import { ServerGate } from '../../src/driver/server-gate.js';
 import { Session } from '../../src/driver/session.js';
 import { RealComLink } from '../../src/link/realcom.js';
 import { Pump } from '../../src/native/pump.js';
-import { getTermios, setTermios, TERMIOS } from '../../src/native/termios.js';
+import { getTermios, setTermios } from '../../src/native/termios.js';
 import { DEFAULT_SETTINGS, type LineSettings } from '../../src/serial/line.js';
+import { TERMIOS } from '../../src/serial/termios.js';
 import { runSimulator, type SimulatorHandle, type SimulatorOptions } from '../../src/serve/simulator.js';
 import { DeviceLink } from '../../src/tty/device-link.js';
 import { PtyTty } from '../../src/tty/pty.js';
@@ -51,8 +52,8 @@ export interface RigOptions {
   readonly deaf?: boolean;
   /** Of the PTY. */
   readonly mode?: number;
-  /** Where the device server is reached; 127.0.0.1. */
-  readonly address?: string;
+  /** Another device server than the rig's own. */
+  readonly device?: { readonly address: string; readonly dataPort: number; readonly commandPort: number };
   /** What the session gets for its output when the rig is closed. */
   readonly stopMs?: number;
 }
@@ -155,8 +156,8 @@ function makePort(parts: PortParts, options: RigOptions): { tty: PtyTty; session
   const settings = { ...DEFAULT_SETTINGS, ...options.settings };
   const link = new DeviceLink({ runtimeDir: dir, linkDir: dir, name, aliases: [], report: (m) => lines.push(m) });
   const tty = new PtyTty({ name, link, pump, settings, mode: options.mode ?? 0o600, log });
-  const { dataPort, commandPort } = simulator.port(parts.n);
-  const addresses = [options.address ?? '127.0.0.1'];
+  const { dataPort, commandPort } = options.device ?? simulator.port(parts.n);
+  const addresses = [options.device?.address ?? '127.0.0.1'];
   const session = new Session({
     tty,
     policy: { ...POLICY, ...options.policy },

@@ -4,15 +4,9 @@
 // Blocks the event loop while it measures, on purpose. See termios(3), "Canonical and noncanonical mode".
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { Fault, messageOf } from '../../base/fault.js';
-import {
-  getTermios,
-  setTermios,
-  TERMIOS,
-  type Termios,
-  toLineSettings,
-  withLineSettings,
-} from '../../native/termios.js';
+import { getTermios, setTermios } from '../../native/termios.js';
 import type { LineSettings } from '../../serial/line.js';
+import { TERMIOS, type Termios, toLineSettings, withLineSettings } from '../../serial/termios.js';
 
 const { O_NOCTTY, O_NONBLOCK, O_RDWR } = constants;
 const READ_SLICE_MS = 100;

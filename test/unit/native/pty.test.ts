@@ -2,11 +2,12 @@
 import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { clearStale, createPty, isHungUp, rearm } from '../../../src/native/pty.js';
+import { clearStale, isHungUp, rearm } from '../../../src/native/pty.js';
 import { closeFd } from '../../../src/native/socket.js';
-import { getTermios, setTermios, TERMIOS, toLineSettings, withLineSettings } from '../../../src/native/termios.js';
+import { getTermios, setTermios } from '../../../src/native/termios.js';
 import type { LineSettings } from '../../../src/serial/line.js';
-import { leavesNothingBehind, onDescriptor, onEnd, openSlave, readSome, until, writeSome } from './support.js';
+import { TERMIOS, toLineSettings, withLineSettings } from '../../../src/serial/termios.js';
+import { leavesNothingBehind, makePty, onDescriptor, onEnd, openSlave, readSome, until, writeSome } from './support.js';
 
 leavesNothingBehind();
 
@@ -19,7 +20,7 @@ const SETTINGS: LineSettings = {
 };
 
 function pty(options = {}) {
-  const made = createPty(options);
+  const made = makePty(options);
   onEnd(() => closeFd(made.fd));
   return made;
 }
@@ -31,7 +32,7 @@ test('a PTY is closed, raw and silent with its settings when it is made', () => 
   expect(toLineSettings(t)).toEqual(SETTINGS);
   expect(t.lflag).toBe(TERMIOS.EXTPROC);
   expect(t.oflag).toBe(0);
-  expect(t.hangUpOnClose).toBe(false);
+  expect(t.cflag & TERMIOS.HUPCL).toBe(0);
   expect(t.cflag & TERMIOS.CREAD).toBe(TERMIOS.CREAD);
   expect(t.cc[TERMIOS.VMIN]).toBe(1);
   const stty = spawnSync('stty', ['-F', path, '-a'], { encoding: 'utf8' });
@@ -104,7 +105,7 @@ test('line settings survive the way through termios', () => {
       const t = withLineSettings(base, s);
       expect(toLineSettings(t)).toEqual(s);
       expect(t.lflag).toBe(base.lflag);
-      expect(t.hangUpOnClose).toBe(base.hangUpOnClose);
+      expect(t.cflag & TERMIOS.HUPCL).toBe(base.cflag & TERMIOS.HUPCL);
     }),
   );
 });

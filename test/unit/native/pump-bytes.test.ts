@@ -1,10 +1,10 @@
 // Bytes through the pump, asserted at the far end: byte-exact, held back where there is no room, independent of JavaScript.
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { createPty } from '../../../src/native/pty.js';
 import { closeFd, outputQueue, shutdownFd, socketPair } from '../../../src/native/socket.js';
 import {
   leavesNothingBehind,
+  makePty,
   onEnd,
   opened,
   openSlave,
@@ -185,7 +185,7 @@ test('two plain descriptors are joined too', async () => {
 
 test('256 idle channels open, work and close', async () => {
   const r = rig({ attach: false });
-  const ptys = Array.from({ length: 256 }, () => createPty());
+  const ptys = Array.from({ length: 256 }, () => makePty());
   const channels = ptys.map((pty) => r.pump.open(pty.fd, { kind: 'pty', path: pty.path }));
   onEnd(() => {
     for (const channel of channels) channel.close();

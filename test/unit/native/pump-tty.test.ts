@@ -2,12 +2,14 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync, unlinkSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { createPty, isHungUp } from '../../../src/native/pty.js';
+import { isHungUp } from '../../../src/native/pty.js';
 import { closeFd } from '../../../src/native/socket.js';
-import { getTermios, setTermios, TERMIOS, toLineSettings } from '../../../src/native/termios.js';
+import { getTermios, setTermios } from '../../../src/native/termios.js';
+import { TERMIOS, toLineSettings } from '../../../src/serial/termios.js';
 import {
   block,
   leavesNothingBehind,
+  makePty,
   onDescriptor,
   opened,
   openSlave,
@@ -299,7 +301,7 @@ test('reset does nothing to an application that was faster', async () => {
 
 test('reset says so when the slave cannot be opened', async () => {
   const r = rig({ attach: false });
-  const pty = createPty();
+  const pty = makePty();
   const folder = mkdtempSync('/tmp/ttynp-test-');
   const path = `${folder}/tty`;
   symlinkSync(pty.path, path);
@@ -322,6 +324,6 @@ test('mode and initial settings are there before the first open', () => {
   expect(seen.stdout.trim()).toBe('640');
   const t = getTermios(r.pty.fd);
   expect(t.lflag).toBe(TERMIOS.EXTPROC);
-  expect(t.hangUpOnClose).toBe(true);
+  expect(t.cflag & TERMIOS.HUPCL).toBe(TERMIOS.HUPCL);
   expect(t.cflag & TERMIOS.CLOCAL).toBe(0);
 });

@@ -4,7 +4,7 @@ import { constants, openSync, readdirSync, readSync, writeSync } from 'node:fs';
 import net from 'node:net';
 import { afterEach, beforeEach, expect } from 'vitest';
 import type { ChannelEvent } from '../../../src/native/channel.js';
-import { createPty, type Pty, type PtyOptions } from '../../../src/native/pty.js';
+import { createPty, type Pty } from '../../../src/native/pty.js';
 import { type ChannelOptions, liveCounts, Pump, type PumpChannel } from '../../../src/native/pump.js';
 import {
   closeFd,
@@ -14,6 +14,8 @@ import {
   type SocketOptions,
   socketPair,
 } from '../../../src/native/socket.js';
+import { DEFAULT_SETTINGS, type LineSettings } from '../../../src/serial/line.js';
+import { initialTermios } from '../../../src/serial/termios.js';
 
 export const PYTHON = '/usr/bin/python3';
 
@@ -136,11 +138,23 @@ export function onEnd(cleanup: () => void | Promise<void>): void {
   cleanups.push(cleanup);
 }
 
+export interface TestPty {
+  settings?: LineSettings;
+  hangUpOnClose?: boolean;
+  uid?: number;
+  gid?: number;
+  mode?: number;
+}
+
+export function makePty({ settings = DEFAULT_SETTINGS, hangUpOnClose = true, ...rest }: TestPty = {}): Pty {
+  return createPty({ ...initialTermios(settings, hangUpOnClose), ...rest });
+}
+
 /** A PTY, a channel on it, and a socket pair that is attached unless told otherwise. */
-export function rig(options: Partial<ChannelOptions> & { attach?: boolean; pty?: PtyOptions } = {}): Rig {
+export function rig(options: Partial<ChannelOptions> & { attach?: boolean; pty?: TestPty } = {}): Rig {
   const { attach = true, pty: ptyOptions, ...rest } = options;
   const pump = new Pump();
-  const pty = createPty(ptyOptions);
+  const pty = makePty(ptyOptions);
   const pair = socketPair();
   const channel = pump.open(pty.fd, { kind: 'pty', path: pty.path, ...rest });
   const events: ChannelEvent[] = [];
