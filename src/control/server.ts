@@ -9,7 +9,7 @@ import type { DaemonControl } from '../api/daemon.js';
 import type { ApiError } from '../api/types.js';
 import { Fault, isFault, messageOf } from '../base/fault.js';
 import type { Log } from '../base/log.js';
-import { groupId } from './group.js';
+import { groupId } from '../config/accounts.js';
 import { dialSocket, PID_HEADER } from './living.js';
 import { streamTrace, streamWatch } from './streams.js';
 
@@ -96,7 +96,7 @@ export class ControlServer {
 
   #open({ path, mode, group }: ControlOptions): void {
     try {
-      if (group !== null) chownSync(path, -1, groupId(group));
+      if (group !== null) chownSync(path, -1, groupId(group, 'control'));
       chmodSync(path, mode);
     } catch (error) {
       this.#log.log('warn', `control socket stays with its owner only: group ${group}: ${messageOf(error)}`);

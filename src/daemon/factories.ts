@@ -3,6 +3,7 @@
 import { lookup } from 'node:dns/promises';
 import type { Clock } from '../base/clock.js';
 import type { Log } from '../base/log.js';
+import { groupId, userId } from '../config/accounts.js';
 import type { ResolvedConfig, ResolvedTty } from '../config/resolved.js';
 import { Resolver } from '../driver/resolver.js';
 import { ServerGate } from '../driver/server-gate.js';
@@ -12,7 +13,6 @@ import type { Pump } from '../native/pump.js';
 import { DeviceLink } from '../tty/device-link.js';
 import { PtyTty } from '../tty/pty.js';
 import type { Tty } from '../tty/tty.js';
-import { groupId, userId } from './accounts.js';
 import type { RunningServer } from './running-server.js';
 
 export interface FactoryOptions {
