@@ -25,12 +25,14 @@ const COMMAND_OPTIONS = {
 
 /**
  * Never TCP_USER_TIMEOUT on data: it would kill a living device that holds its window shut (CTS, XOFF). A small send
- * buffer bounds what is taken ahead from the application.
+ * buffer bounds what is taken ahead from the application, a small receive buffer what waits for one that does not read:
+ * then the device's own flow control acts, and not megabytes later.
  */
 const DATA_OPTIONS = {
   noDelay: true,
   keepAlive: { idle: 30, interval: 10, count: 6 },
   sendBuffer: 16 * 1024,
+  receiveBuffer: 64 * 1024,
   notSentLowat: 4096,
 } as const;
 
