@@ -99,7 +99,7 @@ export class ControlServer {
       if (group !== null) chownSync(path, -1, groupId(group, 'control'));
       chmodSync(path, mode);
     } catch (error) {
-      this.#log.log('warn', `control socket stays with its owner only: group ${group}: ${messageOf(error)}`);
+      this.#log.log('warn', `the control socket stays with its owner only: ${messageOf(error)}`);
     }
   }
 

@@ -255,7 +255,7 @@ describe('one daemon per socket', () => {
     const log = { log: (_: string, text: string) => void lines.push(text), child: () => log };
     const s = await ControlServer.bind({ path: other, mode: 0o660, group: 'no-such-group', log });
     expect(statSync(other).mode & 0o777).toBe(0o700);
-    expect(lines).toEqual([expect.stringContaining('no group no-such-group')]);
+    expect(lines).toEqual([expect.stringContaining('no group "no-such-group"')]);
     await s.close();
   });
 });
