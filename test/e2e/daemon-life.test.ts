@@ -153,6 +153,29 @@ describe('reload', () => {
     expect(await whole.client.reload()).toMatchObject({ ok: true, added: [], removed: [], changed: [], unchanged: 3 });
   });
 
+  test('with somebody who watches and traces: ports come and go under their eyes, and the daemon ends', async () => {
+    const whole = await start({ ports: 2 });
+    const seen: string[] = [];
+    const watching = (async () => {
+      for await (const event of whole.client.watch()) seen.push(event.type === 'port' ? event.port.name : event.type);
+    })();
+    const tracing = (async () => {
+      for await (const record of whole.client.trace('ttyNP1')) seen.push(record.type);
+    })();
+    const app = keep(new App(whole.path('ttyNP1')));
+    await echo(app, 'x');
+    await eventually('both see it', () => seen.includes('ttyNP1') && seen.includes('data'));
+    for (let i = 0; i < 5; i++) {
+      whole.configure({ ttys: { ttyNP0: whole.entry(1) } });
+      expect(await whole.client.reload()).toMatchObject({ ok: true, removed: ['ttyNP1'] });
+      whole.configure({ ttys: { ttyNP0: whole.entry(1), ttyNP1: whole.entry(2, { format: 300 * (i + 1) }) } });
+      expect(await whole.client.reload()).toMatchObject({ ok: true, added: ['ttyNP1'] });
+    }
+    await eventually('removed, and there again', () => seen.lastIndexOf('ttyNP1') > seen.indexOf('removed'));
+    expect((await whole.stopDaemon()).code).toBe(0);
+    await Promise.allSettled([watching, tracing]);
+  });
+
   test('an invalid file changes nothing, and says all that is wrong with it', async () => {
     const whole = await start({ ports: 2 });
     const app = keep(new App(whole.path()));
