@@ -1,5 +1,6 @@
 // The daemon's life: start, what it tells the service manager, reload, end; and what it finds at start that another one,
 // or somebody else, has left.
+import { spawnSync } from 'node:child_process';
 import {
   existsSync,
   lstatSync,
@@ -221,8 +222,9 @@ describe('what it finds at start', () => {
     await echo(again, 'after the restart');
   });
 
-  test('a regular file in the way is renamed; a foreign link or a directory is not touched, its port has failed', async () => {
-    const whole = await start({ ports: 4, idle: true });
+  test('a regular file in the way is renamed; a foreign link, a directory or a special file is not touched, its port has failed', async () => {
+    const whole = await start({ ports: 5, idle: true });
+    expect(spawnSync('mkfifo', [whole.path('ttyNP4')]).status).toBe(0);
     writeFileSync(whole.path('ttyNP0'), 'written while nothing was there');
     symlinkSync('/dev/null', whole.path('ttyNP1'));
     mkdirSync(whole.path('ttyNP2'));
@@ -230,17 +232,23 @@ describe('what it finds at start', () => {
     expect(readFileSync(`${whole.path('ttyNP0')}.stray`, 'utf8')).toBe('written while nothing was there');
     expect(readlinkSync(whole.path('ttyNP1'))).toBe('/dev/null');
     expect(statSync(whole.path('ttyNP2')).isDirectory()).toBe(true);
-    for (const name of ['ttyNP1', 'ttyNP2']) {
+    expect(statSync(whole.path('ttyNP4')).isFIFO()).toBe(true);
+    for (const name of ['ttyNP1', 'ttyNP2', 'ttyNP4']) {
       const view = await whole.port(name);
       expect(view).toMatchObject({ state: 'failed', reason: { code: 'LINK_PATH_TAKEN' } });
       expect(view.reason?.message).toContain(whole.path(name));
     }
     for (const name of ['ttyNP0', 'ttyNP3']) await echo(keep(new App(whole.path(name))), 'fine');
-    expect(await whole.client.status()).toMatchObject({ failed: 2, ports: 4 });
+    expect(await whole.client.status()).toMatchObject({ failed: 3, ports: 5 });
     // Out of the way, a reload makes them.
     unlinkSync(whole.path('ttyNP1'));
     rmdirSync(whole.path('ttyNP2'));
-    expect(await whole.client.reload()).toMatchObject({ ok: true, changed: ['ttyNP1', 'ttyNP2'], unchanged: 2 });
+    unlinkSync(whole.path('ttyNP4'));
+    expect(await whole.client.reload()).toMatchObject({
+      ok: true,
+      changed: ['ttyNP1', 'ttyNP2', 'ttyNP4'],
+      unchanged: 2,
+    });
     await echo(keep(new App(whole.path('ttyNP1'))), 'fine now');
     unlinkSync(`${whole.path('ttyNP0')}.stray`);
   });

@@ -1,10 +1,10 @@
 // What goes wrong under traffic. The traffic is numbered records: none arrives twice, none out of order, and every byte
 // that is missing is in a drop counter.
 import { afterEach, describe, expect, test } from 'vitest';
-import type { PortView } from '../../src/api/types.js';
 import { eventually, Whole, type WholeOptions } from '../support/e2e.js';
 import { Python } from '../support/e2e-python.js';
-import { checkRecords, RECORD_BYTES, RecordSource } from '../support/e2e-records.js';
+import { RECORD_BYTES, RecordSource } from '../support/e2e-records.js';
+import { account, Traffic, up } from '../support/e2e-traffic.js';
 import { App } from '../support/rig.js';
 
 const open: { close(): unknown }[] = [];
@@ -16,64 +16,6 @@ const start = async (options: WholeOptions) => keep(await Whole.start(options));
 afterEach(async () => {
   for (const thing of open.splice(0).reverse()) await thing.close();
 });
-
-const up = (view: PortView) => view.state === 'up';
-
-/** Writes records as fast as they are taken until stopped, and throws away what comes back. */
-class Traffic {
-  readonly source = new RecordSource();
-  #running = true;
-  #rest: Uint8Array = new Uint8Array(0);
-  readonly #done: Promise<void>;
-
-  constructor(
-    readonly app: App,
-    readonly paceMs: number,
-    readonly perTurn: number,
-  ) {
-    this.#done = this.#run();
-  }
-
-  async #run(): Promise<void> {
-    while (this.#running || this.#rest.length > 0) {
-      if (this.#rest.length === 0) this.#rest = this.source.take(this.perTurn);
-      this.#rest = this.#rest.subarray(this.app.write(this.#rest));
-      if (this.app.read() === undefined) throw new Error('hung up');
-      await new Promise((resolve) => setTimeout(resolve, this.paceMs));
-    }
-  }
-
-  /** Ends with a whole record. */
-  async stop(): Promise<void> {
-    this.#running = false;
-    await this.#done;
-  }
-}
-
-/** What the device's TCP had acknowledged and its program had not read is lost with it; the look-ahead bounds it. */
-const TAKEN_BY_THE_DEVICE = 4096 + 4 * RECORD_BYTES;
-
-/** All that was written was given to a socket or is in a counter; what a socket was given arrived, but for the cuts. */
-async function account(whole: Whole, traffic: Traffic, cuts: number): Promise<PortView> {
-  await traffic.stop();
-  await whole.portIs('has nothing parked', (v) => up(v) && v.sent.parkedBytes === 0, 'ttyNP0', 15_000);
-  let last = -1;
-  await eventually('the line is quiet', async () => {
-    const now = whole.recorder().bytes.length;
-    const quiet = now === last && whole.simulator.line(1).outputQueue === 0;
-    last = now;
-    if (!quiet) await new Promise((resolve) => setTimeout(resolve, 50));
-    return quiet;
-  });
-  const arrived = whole.recorder().bytes;
-  expect(checkRecords(arrived)).toMatchObject({ twice: 0, outOfOrder: 0 });
-  const view = await whole.port();
-  const { offline, held, flushed, closing, linkLost } = view.drops;
-  expect(view.sent.bytes + offline + held + flushed + closing).toBe(traffic.source.bytes);
-  expect(view.sent.bytes - arrived.length).toBeLessThanOrEqual(linkLost + cuts * TAKEN_BY_THE_DEVICE);
-  expect(view.sent.bytes - arrived.length).toBeGreaterThanOrEqual(0);
-  return view;
-}
 
 describe('the device server', () => {
   test('killed and restarted 50 times under traffic', async () => {
