@@ -53,7 +53,8 @@ const STATES: Readonly<Record<State['name'], PortState>> = {
 };
 
 export class PortRecord {
-  readonly #tty: Tty;
+  /** Its channel changes when the tty is replaced. */
+  readonly #tty: Pick<Tty, 'channel'>;
   readonly #clock: Clock;
   #past: Totals = ZERO;
   /** Dropped by the session's own word; the rest of downDropped was flushed by the application. */
@@ -71,7 +72,7 @@ export class PortRecord {
   modemLines: ModemLines | undefined;
   readonly errors = { parity: 0, framing: 0, overrun: 0, breaks: 0 };
 
-  constructor(tty: Tty, clock: Clock) {
+  constructor(tty: Pick<Tty, 'channel'>, clock: Clock) {
     this.#tty = tty;
     this.#clock = clock;
     this.#since = clock.wallTime();
