@@ -38,15 +38,16 @@ export async function drainOutput(
   while (!signal.aborted) {
     const fence = await channel.fence(FENCE_MS);
     if (fence === 'detached' || signal.aborted) return 'lost';
-    if (fence === 'passed') {
-      if (!link.capabilities.drain) return 'drained';
+    if (fence === 'passed' && !link.capabilities.drain) return 'drained';
+    if (link.capabilities.drain) {
       try {
+        // Asked before the fence has passed too: a slow device may move nothing else that we can see for half a minute.
         left = await link.outputQueue(ASK_MS);
       } catch {
         // The link's end is told to the session by its own event, with the cause.
         return 'lost';
       }
-      if (left === 0) return 'drained';
+      if (fence === 'passed' && left === 0) return 'drained';
       await paced(clock, signal);
     }
     const moved = backlog(channel, link, left);

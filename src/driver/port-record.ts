@@ -58,7 +58,7 @@ export class PortRecord {
   readonly #clock: Clock;
   #past: Totals = ZERO;
   /** Dropped by the session's own word; the rest of downDropped was flushed by the application. */
-  #dropped = { closing: 0, held: 0, stale: 0 };
+  #dropped = { closing: 0, held: 0, stale: 0, abandoned: 0 };
   #state: PortState = 'idle';
   #since: number;
   #fault: { fault: Fault; at: number } | undefined;
@@ -106,12 +106,12 @@ export class PortRecord {
 
   get drops(): DropsView {
     const t = this.totals;
-    const { closing, held, stale } = this.#dropped;
+    const { closing, held, stale, abandoned } = this.#dropped;
     return {
       offline: t.downDiscarded,
       held: t.downOverflowed + held,
       flushed: Math.max(0, t.downDropped - closing - held),
-      closing,
+      closing: closing + abandoned,
       linkLost: t.downLost,
       unread: t.upUnread + t.upDropped,
       stale,
@@ -161,7 +161,8 @@ export class PortRecord {
     this.#waiting = true;
   }
 
-  dropped(cause: 'closing' | 'held' | 'stale', bytes: number): void {
+  /** `abandoned`: given to the device, which did not transmit it before the close was over. */
+  dropped(cause: 'closing' | 'held' | 'stale' | 'abandoned', bytes: number): void {
     this.#dropped[cause] += bytes;
   }
 

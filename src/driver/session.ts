@@ -5,7 +5,7 @@ import { Fault, isFault, messageOf } from '../base/fault.js';
 import type { Log } from '../base/log.js';
 import type { Link, LinkEvents } from '../link/link.js';
 import type { ChannelCounters, TapRecord } from '../native/channel.js';
-import { discardInput } from '../native/socket.js';
+import { discardInput, outputQueue } from '../native/socket.js';
 import { formatSettings } from '../serial/format.js';
 import type { LineReport, LineRequest, OutputLines } from '../serial/line.js';
 import type { NetworkEvent, Tty, TtyEvent } from '../tty/tty.js';
@@ -338,7 +338,11 @@ export class Session {
     // A change of settings under way still holds bytes back.
     const drained = this.#lines
       .idle()
-      .then(() => drainOutput(this.tty.channel, link, clock, policy.closingWaitMs, abort.signal));
+      .then(() => drainOutput(this.tty.channel, link, clock, policy.closingWaitMs, abort.signal))
+      .then(async (result) => {
+        if (result === 'stuck' && !abort.signal.aborted) await this.#abandon(link);
+        return result;
+      });
     drained.then(
       (result) => {
         if (this.#draining !== abort || abort.signal.aborted) return;
@@ -348,6 +352,17 @@ export class Session {
       },
       (error: unknown) => this.#o.log.log('error', `drain: ${messageOf(error)}`),
     );
+  }
+
+  /** What the device has and does not transmit is about to be flushed: it is counted and said. */
+  async #abandon(link: Link): Promise<void> {
+    const left = link.capabilities.drain ? await link.outputQueue(0).catch(() => 0) : 0;
+    const bytes = left + (link.dataFd >= 0 ? outputQueue(link.dataFd) : 0);
+    if (bytes === 0) return;
+    this.record.dropped('abandoned', bytes);
+    this.#o.log.log('warn', `${bytes} bytes were not transmitted by the device, which holds back output`, {
+      event: 'dropped',
+    });
   }
 
   #finish(): void {

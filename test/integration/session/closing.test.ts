@@ -91,13 +91,12 @@ describe('output at the last close', () => {
     app.close();
     await idle(r);
     expect(performance.now() - closedAt).toBeGreaterThan(390);
-    // At the device: what its buffers took. The rest is accounted for, byte by byte.
-    const { closing, linkLost, flushed } = r.session.record.drops;
-    expect(closing).toBeGreaterThan(0);
-    expect(r.session.record.totals.downTaken).toBe(written);
-    expect(r.session.record.totals.downSent + closing + flushed).toBe(written);
-    expect(linkLost).toBeLessThanOrEqual(r.session.record.totals.downSent);
-    expect(r.lines.some((line) => /^warn: \d+ bytes .* not transmitted/.test(line))).toBe(true);
+    // Nothing has left, and all but what moved between two of its buffers meanwhile is counted.
+    expect(r.recorder.bytes.length).toBe(0);
+    expect(r.session.record.drops.closing).toBeGreaterThan(written / 2);
+    expect(r.session.record.drops.closing).toBeLessThanOrEqual(written);
+    expect(r.session.record.drops.flushed).toBe(0);
+    expect(r.lines.some((line) => /^warn: \d+ bytes .*not transmitted/.test(line))).toBe(true);
     expect(r.requests.at(-1)).toEqual({ type: 'lines', lines: { dtr: false, rts: false } });
     expect(r.requests.filter((q) => q.type === 'flush')[0]).toEqual({ type: 'flush', queue: 'both' });
   });

@@ -61,6 +61,19 @@ test('stuck only after the time without progress; progress prolongs it', async (
   expect(t.result()).toBe('stuck');
 });
 
+test('a device whose window is shut makes progress when its queue shrinks', async () => {
+  const t = await setUp(1000);
+  let left = 30_000;
+  t.device.script.left = () => left--;
+  t.channel.fences = Array.from({ length: 2000 }, () => 'timeout');
+  t.begin();
+  await t.clock.advanceAsync(3000);
+  expect(t.result()).toBeUndefined();
+  t.device.script.left = () => left;
+  await t.clock.advanceAsync(1100);
+  expect(t.result()).toBe('stuck');
+});
+
 test('a device that answers at once is not asked thousands of times a second', async () => {
   const t = await setUp(100_000);
   let asked = 0;
