@@ -4,19 +4,23 @@ import type { Clock, Timer } from '../base/clock.js';
 import { Fault, isFault, messageOf } from '../base/fault.js';
 import type { Log } from '../base/log.js';
 import type { Link, LinkEvents } from '../link/link.js';
-import type { ChannelCounters, TapRecord } from '../native/channel.js';
-import { discardInput, outputQueue } from '../native/socket.js';
+import type { ChannelCounters } from '../native/channel.js';
+import { discardInput } from '../native/socket.js';
 import { formatSettings } from '../serial/format.js';
 import type { LineReport, LineRequest, OutputLines } from '../serial/line.js';
 import type { NetworkEvent, Tty, TtyEvent } from '../tty/tty.js';
+import { Closing } from './closing.js';
 import { Dialler } from './dialler.js';
 import { LineSync } from './line-sync.js';
 import { type Effect, type Event, type State, step } from './machine.js';
 import { OfflineOutput } from './offline-output.js';
-import { drainOutput, endPolitely } from './output-drain.js';
+import { endPolitely } from './output-drain.js';
 import { desiredLines, lookAheadBytes, type PortPolicy } from './policy.js';
 import { PortRecord } from './port-record.js';
 import type { GateTicket } from './server-gate.js';
+import { type SessionTrace, TraceTap } from './trace-tap.js';
+
+export type { SessionTrace } from './trace-tap.js';
 
 export interface SessionOptions {
   readonly tty: Tty;
@@ -34,24 +38,13 @@ export interface SessionOptions {
   readonly recovered: () => void;
 }
 
-/** What `trace` shows beside the data. */
-export interface SessionTrace {
-  command(direction: 'sent' | 'received', bytes: Uint8Array, text: string): void;
-  event(text: string): void;
-  data(records: readonly TapRecord[]): void;
-  /** Bytes passed that the trace was too slow for. */
-  lost(bytes: number): void;
-}
-
-/** Bytes that a trace may lag behind before it loses some, and says so. */
-const TAP_BYTES = 262_144;
-
 export class Session {
   readonly tty: Tty;
   readonly record: PortRecord;
   readonly #o: SessionOptions;
   readonly #lines: LineSync;
   readonly #offline: OfflineOutput;
+  readonly #closing: Closing;
   readonly #dialler: Dialler;
   readonly #effects: Readonly<Record<Effect, () => void>>;
   readonly #queue: Event[] = [];
@@ -60,20 +53,17 @@ export class Session {
   #link: Link | undefined;
   /** Counts initialisations: what an earlier one still reports is void. */
   #generation = 0;
-  #draining: AbortController | undefined;
   #holdTimer: Timer | undefined;
-  #lingerTimer: Timer | undefined;
-  #finished: Promise<void> = Promise.resolve();
   /** The connection being made follows one that was lost, or a time without one in which the offline policy ruled. */
   #reconnect = false;
-  #trace: SessionTrace | undefined;
-  #tapLost = 0;
+  readonly #trace: TraceTap;
 
   constructor(options: SessionOptions) {
     const { tty, policy, clock, log } = options;
     this.#o = options;
     this.tty = tty;
     this.record = new PortRecord(tty, clock);
+    this.#trace = new TraceTap(tty);
     this.#offline = new OfflineOutput(tty, policy, this.record, clock, log);
     this.#lines = new LineSync({
       clock,
@@ -88,6 +78,7 @@ export class Session {
       lookAhead: lookAheadBytes,
       stale: (bytes) => this.record.dropped('stale', bytes),
     });
+    this.#closing = new Closing(tty, policy, this.record, this.#lines, clock, log);
     this.#dialler = new Dialler(
       options.makeLink,
       (link) => this.#linkEvents(link),
@@ -121,10 +112,8 @@ export class Session {
   }
 
   set trace(trace: SessionTrace | undefined) {
-    this.#trace = trace;
+    this.#trace.show(trace);
     if (this.#link) this.#link.traced = trace !== undefined;
-    this.#tapLost = this.tty.channel.counters.tapDropped;
-    this.tty.channel.tap(trace ? TAP_BYTES : 0);
   }
 
   /**
@@ -134,7 +123,7 @@ export class Session {
   async stop(drainMs: number): Promise<void> {
     const link = this.#link;
     if (link && this.#linkReady()) {
-      this.#draining?.abort();
+      this.#closing.stopDraining();
       await endPolitely(this.tty, link, this.#o.clock, drainMs, () => {
         this.#offline.drop();
         return this.#lines.finish(link, this.tty.hangUpOnClose);
@@ -178,7 +167,7 @@ export class Session {
     this.#state = after;
     if (after.name !== before.name) {
       this.record.entered(after.name);
-      this.#trace?.event(`${before.name} -> ${after.name} (${event.type})`);
+      this.#trace.event(`${before.name} -> ${after.name} (${event.type})`);
     }
     for (const effect of effects) this.#effects[effect]();
   }
@@ -186,7 +175,7 @@ export class Session {
   #effectTable(): Record<Effect, () => void> {
     const { clock, policy, ticket } = this.#o;
     return {
-      dial: () => ticket.request(() => this.#dialler.dial(this.#trace !== undefined)),
+      dial: () => ticket.request(() => this.#dialler.dial(this.#trace.on)),
       'stop-dialling': () => {
         this.#dialler.abort();
         ticket.cancel();
@@ -213,25 +202,13 @@ export class Session {
       initialise: () => this.#initialise(),
       attach: () => this.#attach(),
       'apply-settings': () => this.#lines.settingsChanged(),
-      drain: () => this.#drain(),
-      'stop-draining': () => {
-        this.#draining?.abort();
-        this.#draining = undefined;
+      drain: () => {
+        if (this.#link) this.#closing.drain(this.#link, () => this.#dispatch({ type: 'drained' }));
       },
-      finish: () => this.#finish(),
-      'start-linger': () => {
-        const timer = clock.after(policy.disconnectDelayMs, () => {
-          // However short the delay, the device is told to lower its lines.
-          void this.#finished.then(() => {
-            if (this.#lingerTimer === timer) this.#dispatch({ type: 'linger-over' });
-          });
-        });
-        this.#lingerTimer = timer;
-      },
-      'stop-linger': () => {
-        this.#lingerTimer?.cancel();
-        this.#lingerTimer = undefined;
-      },
+      'stop-draining': () => this.#closing.stopDraining(),
+      finish: () => this.#closing.finish(this.#link),
+      'start-linger': () => this.#closing.startLinger(() => this.#dispatch({ type: 'linger-over' })),
+      'stop-linger': () => this.#closing.stopLinger(),
       'hang-up': () => {
         this.record.dropped('closing', this.tty.channel.drop('down'));
         this.tty.hangUp();
@@ -247,7 +224,7 @@ export class Session {
       down: (fault) => {
         if (this.#link === link) this.#lost(fault);
       },
-      command: (direction, bytes, text) => this.#trace?.command(direction, bytes, text),
+      command: (direction, bytes, text) => this.#trace.command(direction, bytes, text),
     };
   }
 
@@ -259,7 +236,7 @@ export class Session {
 
   #attemptFailed(fault: Fault): void {
     this.record.failed(fault);
-    this.#trace?.event(`connect failed: ${fault.message}`);
+    this.#trace.event(`connect failed: ${fault.message}`);
     this.#o.ticket.failed();
     this.#o.faulted(fault);
     this.#dispatch({ type: 'attempt-failed' });
@@ -309,7 +286,7 @@ export class Session {
       return;
     }
     this.record.failed(fault);
-    this.#trace?.event(`connection lost: ${fault.message}`);
+    this.#trace.event(`connection lost: ${fault.message}`);
     this.#o.ticket.lost();
     this.#o.faulted(fault);
     this.#reconnect = true;
@@ -329,66 +306,18 @@ export class Session {
     void link.close();
   }
 
-  #drain(): void {
-    const link = this.#link;
-    if (!link) return;
-    const abort = new AbortController();
-    this.#draining = abort;
-    const { clock, policy } = this.#o;
-    // A change of settings under way still holds bytes back.
-    const drained = this.#lines
-      .idle()
-      .then(() => drainOutput(this.tty.channel, link, clock, policy.closingWaitMs, abort.signal))
-      .then(async (result) => {
-        if (result === 'stuck' && !abort.signal.aborted) await this.#abandon(link);
-        return result;
-      });
-    drained.then(
-      (result) => {
-        if (this.#draining !== abort || abort.signal.aborted) return;
-        this.#draining = undefined;
-        // A lost link is told by its own event.
-        if (result !== 'lost') this.#dispatch({ type: 'drained' });
-      },
-      (error: unknown) => this.#o.log.log('error', `drain: ${messageOf(error)}`),
-    );
-  }
-
-  /** What the device has and does not transmit is about to be flushed: it is counted and said. */
-  async #abandon(link: Link): Promise<void> {
-    const left = link.capabilities.drain ? await link.outputQueue(0).catch(() => 0) : 0;
-    const bytes = left + (link.dataFd >= 0 ? outputQueue(link.dataFd) : 0);
-    if (bytes === 0) return;
-    this.record.dropped('abandoned', bytes);
-    this.#o.log.log('warn', `${bytes} bytes were not transmitted by the device, which holds back output`, {
-      event: 'dropped',
-    });
-  }
-
-  #finish(): void {
-    // A fast next opener must not be faster than the flush, nor than its own line state.
-    this.tty.channel.stop('down');
-    this.tty.settle();
-    const link = this.#link;
-    if (!link) return;
-    this.#finished = this.#lines.finish(link, this.tty.hangUpOnClose).catch((error: unknown) => {
-      this.#o.log.log('debug', `end of use: ${messageOf(error)}`);
-    });
-  }
-
   /** The tty has another channel: it joins the connection that there is. */
   #onReplaced(last: ChannelCounters): void {
     this.#offline.end();
     this.record.absorb(last);
-    this.#tapLost = 0;
-    if (this.#trace) this.tty.channel.tap(TAP_BYTES);
+    this.#trace.rejoin();
     if (this.#link && this.#linkReady()) this.#attach();
   }
 
   /** The data connection ended, as the pump saw it. */
   #onNetwork(event: NetworkEvent): void {
     if (event === 'tap') {
-      this.#readTap();
+      this.#trace.read();
       return;
     }
     if (!this.#link) return;
@@ -397,31 +326,23 @@ export class Session {
     this.#lost(new Fault('PEER_CLOSED', `${peer}: data connection ${how}`));
   }
 
-  #readTap(): void {
-    const { channel } = this.tty;
-    this.#trace?.data(channel.readTap());
-    const lost = channel.counters.tapDropped - this.#tapLost;
-    this.#tapLost += lost;
-    if (lost > 0) this.#trace?.lost(lost);
-  }
-
   #onTty(event: TtyEvent): void {
     switch (event.type) {
       case 'opened':
-        this.#trace?.event(`opened, ${formatSettings(this.tty.settings)}`);
+        this.#trace.event(`opened, ${formatSettings(this.tty.settings)}`);
         this.#dispatch({ type: 'opened' });
         break;
       case 'closed':
-        this.#trace?.event('closed');
+        this.#trace.event('closed');
         this.#dispatch({ type: 'closed', parked: this.tty.channel.counters.downParked });
         break;
       case 'settings':
-        this.#trace?.event(`settings ${formatSettings(event.settings)}`);
+        this.#trace.event(`settings ${formatSettings(event.settings)}`);
         this.#orResume(() => this.#lines.settingsChanged());
         this.#o.changed();
         break;
       case 'flush':
-        this.#trace?.event(`flush ${event.queue}`);
+        this.#trace.event(`flush ${event.queue}`);
         this.#orResume(() => this.#lines.flush(event.queue));
         break;
       case 'lines':
@@ -439,7 +360,7 @@ export class Session {
   }
 
   #request(request: LineRequest): void {
-    this.#trace?.event(request.type);
+    this.#trace.event(request.type);
     if (this.#linkReady()) this.#lines.request(request);
   }
 

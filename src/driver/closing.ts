@@ -1,0 +1,91 @@
+// The end of one application's use: its output drains, what the device does not transmit is counted, the device is told,
+// and the connection stays a moment for a reopen. Performs it and says when; what follows the machine decides.
+import type { Clock, Timer } from '../base/clock.js';
+import { messageOf } from '../base/fault.js';
+import type { Log } from '../base/log.js';
+import type { Link } from '../link/link.js';
+import { outputQueue } from '../native/socket.js';
+import type { Tty } from '../tty/tty.js';
+import type { LineSync } from './line-sync.js';
+import { drainOutput } from './output-drain.js';
+import type { PortPolicy } from './policy.js';
+import type { PortRecord } from './port-record.js';
+
+export class Closing {
+  #draining: AbortController | undefined;
+  #linger: Timer | undefined;
+  #finished: Promise<void> = Promise.resolve();
+
+  constructor(
+    readonly tty: Tty,
+    readonly policy: PortPolicy,
+    readonly record: PortRecord,
+    readonly lines: LineSync,
+    readonly clock: Clock,
+    readonly log: Log,
+  ) {}
+
+  /** Calls `drained` once: all was transmitted, or closingWait passed without progress. Not when the link is lost. */
+  drain(link: Link, drained: () => void): void {
+    const abort = new AbortController();
+    this.#draining = abort;
+    this.#drain(link, abort.signal).then(
+      (ended) => {
+        if (this.#draining !== abort || abort.signal.aborted) return;
+        this.#draining = undefined;
+        if (ended) drained();
+      },
+      (error: unknown) => this.log.log('error', `drain: ${messageOf(error)}`),
+    );
+  }
+
+  stopDraining(): void {
+    this.#draining?.abort();
+    this.#draining = undefined;
+  }
+
+  /** FLUSH, and DTR and RTS down where HUPCL is set. What the next opener writes waits for its own line state. */
+  finish(link: Link | undefined): void {
+    this.tty.channel.stop('down');
+    this.tty.settle();
+    if (!link) return;
+    this.#finished = this.lines.finish(link, this.tty.hangUpOnClose).catch((error: unknown) => {
+      this.log.log('debug', `end of use: ${messageOf(error)}`);
+    });
+  }
+
+  /** Calls `over` after disconnectDelay; however short that is, the device is told to lower its lines before. */
+  startLinger(over: () => void): void {
+    const timer = this.clock.after(this.policy.disconnectDelayMs, () => {
+      void this.#finished.then(() => {
+        if (this.#linger === timer) over();
+      });
+    });
+    this.#linger = timer;
+  }
+
+  stopLinger(): void {
+    this.#linger?.cancel();
+    this.#linger = undefined;
+  }
+
+  /** False where the link was lost: that is told by its own event. */
+  async #drain(link: Link, signal: AbortSignal): Promise<boolean> {
+    // A change of settings under way still holds bytes back.
+    await this.lines.idle();
+    const result = await drainOutput(this.tty.channel, link, this.clock, this.policy.closingWaitMs, signal);
+    if (result === 'stuck' && !signal.aborted) await this.#abandon(link);
+    return result !== 'lost';
+  }
+
+  /** What the device has and does not transmit is about to be flushed: it is counted and said. */
+  async #abandon(link: Link): Promise<void> {
+    const left = link.capabilities.drain ? await link.outputQueue(0).catch(() => 0) : 0;
+    const bytes = left + (link.dataFd >= 0 ? outputQueue(link.dataFd) : 0);
+    if (bytes === 0) return;
+    this.record.dropped('abandoned', bytes);
+    this.log.log('warn', `${bytes} bytes were not transmitted by the device, which holds back output`, {
+      event: 'dropped',
+    });
+  }
+}
