@@ -149,8 +149,10 @@ function sessionChecks(facts: PortFacts): Check[] {
   const { view, target, probe } = facts;
   if (view === undefined)
     return unchecked('no daemon to ask', typeof probe === 'string' ? null : '--probe connects by itself', view);
-  if (view.peer !== null) return connectedChecks(target, view);
+  if (view.devicePath === '') return unchecked('the tty could not be made', null, view);
   const reason = reasonOf(view);
+  // Connecting again says less than what the attempt before has met.
+  if (view.peer !== null && (view.state !== 'connecting' || reason === null)) return connectedChecks(target, view);
   if (reason === null) {
     const now = view.state === 'connecting' ? 'the daemon is connecting just now' : 'no application has it open';
     const why = `not connected: ${now}${lastErrorText(view)}`;

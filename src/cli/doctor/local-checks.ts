@@ -39,6 +39,9 @@ export function daemonCheck(daemon: DaemonFacts): Check {
 }
 
 function linkCheck({ link, view, target, daemon }: PortFacts): Check {
+  // Never "remove it" here: what lies there may be a real serial port's node.
+  if (view?.devicePath === '')
+    return failed('link', view.reason?.message ?? 'the tty could not be made', 'then: ttynp reload');
   const chain = link.chain.join(' -> ');
   const start =
     daemon.state === 'running' ? 'ask for its log: journalctl -u ttynpd' : 'the daemon makes it: start ttynpd';
@@ -82,7 +85,8 @@ function accessCheck({ access, target }: PortFacts): Check {
   const rights = `${access.owner}:${access.group} ${(access.mode & 0o7777).toString(8).padStart(4, '0')}`;
   if (access.readable && access.writable) return ok('permission', `${access.user} may read and write it (${rights})`);
   const missing = access.readable ? 'write' : access.writable ? 'read' : 'read or write';
-  const groupMay = (access.mode & 0o060) === 0o060;
+  // Nobody is told to join the group of root.
+  const groupMay = (access.mode & 0o060) === 0o060 && access.group !== 'root';
   const hint =
     groupMay && !access.inGroup
       ? `join the group: sudo usermod -aG ${access.group} ${access.user}, then log in again`

@@ -3,7 +3,7 @@
 
 import { createSocket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
-import { accessSync, constants, lstatSync, readlinkSync, type Stats, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, lstatSync, readlinkSync, type Stats, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { basename, dirname, resolve } from 'node:path';
 import type { PortView } from '../../api/types.js';
@@ -112,6 +112,9 @@ export async function nameFacts(address: string, clock: Clock): Promise<NameFact
 
 /** Asks the kernel which way it would go: connecting a datagram socket sends nothing. */
 export function routeFacts(address: string): Promise<RouteFacts> {
+  const zone = address.split('%')[1];
+  if (zone !== undefined && !/^\d+$/.test(zone) && !existsSync(`/sys/class/net/${zone}`))
+    return Promise.resolve({ result: 'none', why: `this machine has no network interface ${zone}` });
   return new Promise((done) => {
     const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
     const finish = (facts: RouteFacts) => socket.close(() => done(facts));

@@ -132,6 +132,16 @@ describe('the near half', () => {
     expectCheck(outside, ['permission', 'failed', /ada may not read or write/, /usermod -aG dialout ada/]);
     const inside = factsOf(healthy, { access: { ...shut, readable: true, mode: 0o20640, inGroup: true } });
     expectCheck(inside, ['permission', 'failed', /may not write/, /configuration/]);
+    const ofRoot = factsOf(healthy, { access: { ...shut, group: 'root', inGroup: false } });
+    expectCheck(ofRoot, ['permission', 'failed', /ttynp:root 0660/, /^set group and mode/]);
+  });
+
+  test('a tty that could not be made: why, and never the advice to remove what may be a real device', () => {
+    const why = '/dev/ttyS0 is a device node that ttynp did not make';
+    const failed = { ...healthy, ...problem('LINK_PATH_TAKEN', why), state: 'failed' as const, devicePath: '' };
+    const link = { chain: ['/dev/ttyS0'], end: 'character device' as const };
+    expectCheck(factsOf(failed, { link }), ['link', 'failed', /is a device node/, /^then: ttynp reload$/]);
+    expectCheck(factsOf(failed, { link }), ['command port', 'not checked', /could not be made/, null]);
   });
 });
 
@@ -214,6 +224,15 @@ const session: [string, Partial<PortView>, Expected[]][] = [
       ['command port', 'ok', /accepts/],
       ['PORT_INIT', 'failed', /not answered/, /operation mode to Real COM/],
     ],
+  ],
+  [
+    'mute, and connecting again',
+    {
+      ...problem('PEER_MUTE', at(966, 'PORT_INIT was not answered')),
+      state: 'connecting',
+      peer: '192.168.127.254:950',
+    },
+    [['PORT_INIT', 'failed', /not answered/, /operation mode to Real COM/]],
   ],
   [
     'another service',
