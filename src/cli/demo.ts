@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CommandModule } from 'yargs';
-import { runSimulator, type SimulatorHandle } from '../serve/simulator.js';
+import type { SimulatorHandle } from '../serve/simulator.js';
 import { selfCheck } from './demo/self-check.js';
 
 interface DemoArguments {
@@ -30,6 +30,8 @@ const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 /** Resolves with the exit code. */
 async function demo(once: boolean): Promise<number> {
+  // Only here, as in simulate.ts.
+  const { runSimulator } = await import('../serve/simulator.js');
   const dir = mkdtempSync(join(tmpdir(), 'ttynp-demo-'));
   const stop = untilInterrupted();
   let simulator: SimulatorHandle | undefined;

@@ -4,6 +4,7 @@ import { statSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
 import type { DirectionView, PortView, ProblemView, SettingsView } from '../api/types.js';
 import { durationText } from '../base/duration.js';
+import { wrap } from './doctor/render.js';
 import { scanHolders } from './holders.js';
 import type { CommandIo } from './io.js';
 import { clientOf, findPort, type GlobalArguments } from './socket.js';
@@ -45,13 +46,13 @@ export function heldBy(port: Pick<PortView, 'devicePath' | 'open'>, daemon: numb
   return scan.complete ? 'nobody any more' : 'not visible: run with sudo';
 }
 
-export function portText(port: PortView, holder: string, io: Pick<CommandIo, 'colour' | 'now'>): string {
+export function portText(port: PortView, holder: string, io: Pick<CommandIo, 'colour' | 'now' | 'columns'>): string {
   const paint = painter(io.colour);
   const since = `since ${dateText(port.since)} (${durationText(io.now() - Date.parse(port.since))})`;
   const aliases = port.aliases.length > 0 ? ` (${port.aliases.join(', ')})` : '';
   const rows: [string, string | null][] = [
     ['why', port.reason === null ? null : problemText(port.reason)],
-    ['path', port.path === port.devicePath ? port.path : `${port.path} -> ${port.devicePath}`],
+    ['path', ['', port.path].includes(port.devicePath) ? port.path : `${port.path} -> ${port.devicePath}`],
     ['held by', holder],
     ['server', `${port.server} port ${port.port}, ${port.protocol}, ${addressText(port)}`],
     ['connected', port.peer === null ? 'no' : `${port.peer}, ${port.connects} times so far${roundTrip(port)}`],
@@ -70,9 +71,13 @@ export function portText(port: PortView, holder: string, io: Pick<CommandIo, 'co
     ...port.limits.map((text): [string, string] => ['limit', text]),
   ];
   const head = `${paint('bold', clean(port.name))}${clean(aliases)} ${paint(STATE_COLOURS[port.state], port.state)} ${since}`;
-  const lines = rows.flatMap(([key, value]) =>
-    value === null ? [] : [`  ${paint('dim', key.padEnd(13))} ${clean(value)}`],
-  );
+  const indent = ' '.repeat(16);
+  const room = io.columns === undefined ? Number.POSITIVE_INFINITY : Math.max(24, io.columns - indent.length);
+  const lines = rows.flatMap(([key, value]) => {
+    if (value === null) return [];
+    const [first = '', ...rest] = wrap(clean(value), room);
+    return [`  ${paint('dim', key.padEnd(13))} ${first}`, ...rest.map((line) => indent + line)];
+  });
   return `${[head, ...lines].join('\n')}\n`;
 }
 

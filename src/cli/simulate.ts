@@ -3,7 +3,8 @@
 import type { CommandModule } from 'yargs';
 import { isFault, messageOf } from '../base/fault.js';
 import type { Log } from '../base/log.js';
-import { runSimulator, type SimulatorHandle, type SimulatorOptions } from '../serve/simulator.js';
+import type { SimulatorHandle, SimulatorOptions } from '../serve/simulator.js';
+import { UsageError } from './usage.js';
 
 interface SimulateArguments {
   readonly ports: number;
@@ -38,6 +39,7 @@ export const simulateCommand: CommandModule<object, SimulateArguments> = {
       .example('$0 simulate --data-port 4001 --command-port 5001', 'One loop plug, without root')
       .example("$0 simulate --data-port 4001 --command-port 5001 --exec 'bc -q'", 'A calculator as the device'),
   handler: async (argv) => {
+    refuseNonsense(argv);
     process.exitCode = await simulate({
       ports: argv.ports,
       listen: argv.listen,
@@ -52,8 +54,19 @@ export const simulateCommand: CommandModule<object, SimulateArguments> = {
   },
 };
 
+/** What is no number arrives as NaN. */
+function refuseNonsense(argv: SimulateArguments): void {
+  for (const name of ['ports', 'data-port', 'command-port'] as const) {
+    if (!Number.isInteger(argv[name])) throw new UsageError(`--${name} must be a whole number`);
+  }
+  if (!(argv['echo-delay'] >= 0)) throw new UsageError('--echo-delay must be a number of milliseconds, 0 or more');
+  if (argv.exec?.trim() === '') throw new UsageError('--exec names no program');
+}
+
 /** Runs until SIGINT or SIGTERM. Resolves with the exit code. */
 export async function simulate(options: SimulatorOptions): Promise<number> {
+  // Only here: no other command has a use for node-pty, nor should fail where it does not load.
+  const { runSimulator } = await import('../serve/simulator.js');
   let simulator: SimulatorHandle;
   try {
     simulator = await runSimulator({ ...options, log: lineLog });

@@ -63,3 +63,19 @@ test('a TCP port that is taken is one line with a hint, and exit code 1', async 
     new RegExp(`^ttynp simulate: cannot listen on 127.0.0.1 port ${taken}: already in use \\(.*\\)\n$`),
   );
 });
+
+test.each([
+  [['--ports', 'x'], '--ports must be a whole number'],
+  [['--data-port', '4.5'], '--data-port must be a whole number'],
+  [['--echo-delay', '-1'], '--echo-delay must be a number of milliseconds, 0 or more'],
+  [['--exec', ' '], '--exec names no program'],
+])('%j is refused before anything listens', async (words, message) => {
+  const argv = yargs(['simulate', '--data-port', '0', ...words])
+    .command(simulateCommand)
+    .exitProcess(false)
+    .fail((_, error) => {
+      throw error;
+    })
+    .parseAsync();
+  await expect(argv).rejects.toThrow(message);
+});

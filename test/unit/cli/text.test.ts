@@ -146,7 +146,7 @@ test('a port shows what was asked, acknowledged and refused, drops by cause, and
     drops: { ...portView('x').drops, offline: 12, stale: 3 },
     warnings: ['line mode on'],
   });
-  const io = { colour: false, now: () => Date.parse(port.since) + 1000 };
+  const io = { colour: false, columns: undefined, now: () => Date.parse(port.since) + 1000 };
   const text = portText(port, 'picocom (pid 99)', io);
   for (const part of [
     'ttyNP7 (gas-meter) waiting since',
@@ -161,4 +161,7 @@ test('a port shows what was asked, acknowledged and refused, drops by cause, and
   for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are such characters
   expect(portText(port, 'picocom (pid 99)', { ...io, colour: true }).replace(/\x1b\[\d+m/g, '')).toBe(text);
+  const narrow = portText(port, 'picocom (pid 99)', { ...io, columns: 80 });
+  expect(narrow.split('\n').filter((line) => line.length > 80)).toEqual([]);
+  expect(narrow.replace(/\s+/g, ' ')).toBe(text.replace(/\s+/g, ' '));
 });
