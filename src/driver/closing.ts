@@ -73,6 +73,9 @@ export class Closing {
   async #drain(link: Link, signal: AbortSignal): Promise<boolean> {
     // A change of settings under way still holds bytes back.
     await this.lines.idle();
+    if (signal.aborted) return false;
+    // All of this use has been taken. What a next opener writes before we hear of it must not get in front of our FLUSH.
+    this.tty.channel.stop('down');
     const result = await drainOutput(this.tty.channel, link, this.clock, this.policy.closingWaitMs, signal);
     if (result === 'stuck' && !signal.aborted) await this.#abandon(link);
     return result !== 'lost';
