@@ -104,11 +104,16 @@ function generateNames(servers: ReadonlyMap<string, ServerEntry>, problems: Prob
   for (const server of servers.values()) {
     const first = server.value?.firstTty;
     if (first === undefined) continue;
-    const digits = /\d+$/.exec(first)?.[0] ?? '0';
-    const stem = first.slice(0, first.length - digits.length);
-    let clash: string | undefined;
-    for (let port = 1; port <= (server.value?.ports ?? 0); port++) {
-      const name = stem + String(BigInt(digits) + BigInt(port - 1)).padStart(digits.length, '0');
+    const digits = /\d+$/.exec(first)?.[0];
+    const stem = first.slice(0, first.length - (digits?.length ?? 0));
+    const ports = server.value?.ports ?? 0;
+    let clash =
+      digits === undefined && ports > 1 ? `must end with a number to count up from: ${ports} ttys are made` : undefined;
+    for (let port = 1; port <= ports; port++) {
+      // Without a number there is one name, for the first port.
+      if (digits === undefined && port > 1) break;
+      const count = digits === undefined ? '' : String(BigInt(digits) + BigInt(port - 1)).padStart(digits.length, '0');
+      const name = stem + count;
       const other = names.get(name);
       if (other === undefined) names.set(name, { server, port });
       else

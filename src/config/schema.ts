@@ -12,7 +12,7 @@ const SIZE_UNIT: Readonly<Record<string, number>> = { k: 1024, m: 1024 ** 2, g: 
 const MODE = /^(?:0o?)?[0-7]{3}$/;
 /** Also what a tty may be called in `ttys:`; a server's `firstTty` has to begin with tty besides. */
 export const TTY_NAME = /^(?!\.{1,2}$|__proto__$)[A-Za-z0-9._-]{1,64}$/;
-export const GENERATED_NAME = /^tty[A-Za-z0-9._-]*\d$/;
+export const GENERATED_NAME = /^tty[A-Za-z0-9._-]+$/;
 const HOST_NAME =
   /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$/;
 /** Names in the runtime directory that are the daemon's own. */
@@ -118,7 +118,7 @@ export const ServerSchema = z.strictObject({
   address: z.string().refine(isAddress, 'must be an IPv4 address, an IPv6 address ("fe80::1%eth1") or a host name'),
   firstTty: z
     .string()
-    .regex(GENERATED_NAME, 'must begin with tty and end with a number, such as ttyNP0')
+    .regex(GENERATED_NAME, 'must be a name that begins with tty, such as ttyNP0')
     .max(64)
     .optional()
     .describe('name of the tty of port 1; the following ports count up'),

@@ -41,7 +41,9 @@ export function parseConfigFile<T>(
       file,
       lineAt(error.pos[0]),
       [],
-      twice ? `"${key}" is there twice` : `not valid YAML: ${lowerFirst(error.message)}`,
+      twice
+        ? `"${key}" is there twice`
+        : `not valid YAML: ${lowerFirst(error.message.replace(/; please use .*$/, ''))}`,
     );
   }
   const nothing = { file, value: undefined, raw: undefined, readable: false, lineOf };
@@ -137,6 +139,7 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): {
       const value = valueAt(input, path);
       if (value === undefined) return [{ path, text: 'is missing' }];
       const text = issue.message
+        .replace(/^Invalid input: expected (?:record|object)\b.*$/, 'must be a map of "name: value"')
         .replace(/^Invalid input: (expected \w+).*$/, '$1')
         .replace(/^Too (big|small): expected \w+ /, 'expected ');
       return [{ path, text: `${text}${gotText(value)}` }];

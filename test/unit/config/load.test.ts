@@ -151,6 +151,11 @@ ttys:
     expect(files.map((f) => f.split('/').at(-1))).toEqual(['ttynp.yaml', 'a.yaml', 'b.yaml']);
   });
 
+  test('one port needs no number in its name', () => {
+    const { ttys } = load('version: 1\nservers: { s: { address: h, ports: 1, firstTty: tty-meter } }');
+    expect(ttys.map(({ name, port }) => [name, port])).toEqual([['tty-meter', 1]]);
+  });
+
   test('sections may be empty', () => {
     expect(load('version: 1\nservers:\nttys:\ndefaults:\nlog:\ncontrol:\n').ttys).toEqual([]);
     const { ttys } = load('version: 1\nservers: { s: { address: h, ports: 1, firstTty: ttyX0 } }\nttys: { ttyX0: }\n');
@@ -176,7 +181,7 @@ const bad: [string, string, (string | RegExp)[]][] = [
   ['the version is wanted', 'ttys: {}', ['ttynp.yaml:1: version: is missing']],
   ['another version', 'version: 2', ['ttynp.yaml:1: version: must be 1']],
   ['an empty file', '', ['ttynp.yaml:1: version: is missing']],
-  ['a list', '- a', [/^ttynp.yaml:1: expected object, got a list/]],
+  ['a list', '- a', [/^ttynp.yaml:1: must be a map of "name: value", got a list/]],
   ['an unknown key', `${HEAD}ttyz: {}`, ['ttynp.yaml:3: ttyz: unknown key (did you mean "ttys"?)']],
   ['nothing near', `${HEAD}zebra: {}`, ['ttynp.yaml:3: zebra: unknown key']],
   [
@@ -233,8 +238,14 @@ const bad: [string, string, (string | RegExp)[]][] = [
   [
     'a bad firstTty',
     'version: 1\nservers:\n  s: { address: h, ports: 1, firstTty: com1 }',
-    [/^ttynp.yaml:3: servers.s.firstTty: must begin with tty/],
+    [/^ttynp.yaml:3: servers.s.firstTty: must be a name that begins with tty/],
   ],
+  [
+    'a firstTty that cannot count up',
+    'version: 1\nservers:\n  s: { address: h, ports: 2, firstTty: ttyMeter }',
+    ['ttynp.yaml:3: servers.s.firstTty: must end with a number to count up from: 2 ttys are made'],
+  ],
+  ['ttys as a list', 'version: 1\nttys: [a]', ['ttynp.yaml:2: ttys: must be a map of "name: value", got a list']],
   [
     'a server without address',
     'version: 1\nservers:\n  s: { ports: 1 }\nttys:\n  x: { server: s, port: 1 }',
