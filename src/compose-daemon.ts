@@ -52,6 +52,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       load: () => load(configFile),
       faulted: (server, tty, fault, down) => connections.faulted(server, tty, fault, down),
       recovered: (server, tty) => connections.recovered(server, tty),
+      unmade: (server, tty, fault) => connections.unmade(server, tty, fault),
       monotonicMs: () => Number(process.hrtime.bigint()) / 1e6,
       pumpHeartbeatMs: () => pump.heartbeatMs,
       ...factories({ pump, clock, random: Math.random }),
@@ -60,6 +61,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   );
   control.serve(supervisor);
   supervisor.start();
+  // Every tty that could not be made is known by now.
+  connections.flush();
   const manager = new ServiceManager({
     clock,
     log,

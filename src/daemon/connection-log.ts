@@ -12,11 +12,13 @@ interface Trouble {
 }
 
 export class ConnectionLog {
+  readonly #log: Log;
   readonly #lines: FailureLog;
   readonly #clock: Clock;
   readonly #troubles = new Map<string, { trouble: Trouble; atMs: number }[]>();
 
   constructor(log: Log, clock: Clock) {
+    this.#log = log;
     this.#lines = new FailureLog(log, clock);
     this.#clock = clock;
   }
@@ -49,6 +51,13 @@ export class ConnectionLog {
     if (left.length === 0) this.#troubles.delete(server);
     else this.#troubles.set(server, left);
     if (wasIn) this.#lines.failed({ server, tty, code: 'RECOVERED', message: `${server}: connected again` }, 'info');
+  }
+
+  /** A tty that could not be made: no connection, so nothing recovers. */
+  unmade(server: string, tty: string, { code, message }: Fault): void {
+    // What lies in the way of one name says nothing of the next.
+    if (code === 'LINK_PATH_TAKEN') this.#log.log('error', message, { tty, server, code });
+    else this.#lines.failed({ server, tty, code, message }, 'error');
   }
 
   /** Says what is waiting; before the program ends. */

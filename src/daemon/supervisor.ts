@@ -34,6 +34,8 @@ export interface SupervisorOptions {
   readonly makeServer: (name: string, address: string) => RunningServer;
   readonly faulted: (server: string, tty: string, fault: Fault, serverDown: boolean) => void;
   readonly recovered: (server: string, tty: string) => void;
+  /** A tty could not be made; not tried again before the next reload. */
+  readonly unmade: (server: string, tty: string, fault: Fault) => void;
   /** CLOCK_MONOTONIC milliseconds. */
   readonly monotonicMs: () => number;
   readonly pumpHeartbeatMs: () => number;
@@ -108,7 +110,8 @@ export class Supervisor implements DaemonControl {
 
   ports(): PortView[] {
     const now = this.#o.monotonicMs();
-    return [...this.#ports.values()].map((port) => port.view(now));
+    // In the order of the configuration, also after a reload.
+    return this.#config.ttys.flatMap(({ name }) => this.#ports.get(name)?.view(now) ?? []);
   }
 
   port(name: string): PortView | undefined {
@@ -155,6 +158,8 @@ export class Supervisor implements DaemonControl {
       this.#reloaded(result, result.errors[0] ?? '');
       return result;
     }
+    if (!sameOwnSettings(config, this.#config))
+      this.#o.log.log('warn', 'reload: what control and log say takes effect at the next start', { event: 'reload' });
     await this.#become(config, result);
     this.#reloaded(
       result,
@@ -213,7 +218,7 @@ export class Supervisor implements DaemonControl {
       recovered: () => this.#o.recovered(tty.serverName, tty.name),
     });
     this.#ports.set(tty.name, port);
-    if (port.fault) log.log('error', port.fault.message, { event: 'port-failed', code: port.fault.code });
+    if (port.fault) this.#o.unmade(tty.serverName, tty.name, port.fault);
     port.start();
     this.#portChanged(port);
   }
@@ -252,4 +257,9 @@ export class Supervisor implements DaemonControl {
   #tell(event: WatchEvent): void {
     for (const watcher of this.#watchers) watcher(event);
   }
+}
+
+/** Of the daemon, not of a port. */
+function sameOwnSettings(a: ResolvedConfig, b: ResolvedConfig): boolean {
+  return JSON.stringify([a.control, a.log]) === JSON.stringify([b.control, b.log]);
 }

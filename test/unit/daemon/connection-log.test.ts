@@ -66,3 +66,17 @@ test('another cause is another line', () => {
   clock.advance(5000);
   expect(lines).toEqual(['warn: 10.0.0.1:966: connection refused', 'warn: 10.0.0.1:966: no answer']);
 });
+
+test('ttys that cannot be made for the same cause are one line, those whose names are taken one each', () => {
+  const { lines, log } = setup();
+  const none = new Fault('NO_DESCRIPTORS', 'no PTY: out of file descriptors');
+  for (let i = 0; i < 4; i++) log.unmade('boiler', `ttyNP${i}`, none);
+  log.unmade('boiler', 'ttyNP4', new Fault('LINK_PATH_TAKEN', '/dev/ttyNP4 is a directory'));
+  log.unmade('boiler', 'ttyNP5', new Fault('LINK_PATH_TAKEN', '/dev/ttyNP5 is a device node'));
+  log.flush();
+  expect(lines).toEqual([
+    'error: /dev/ttyNP4 is a directory',
+    'error: /dev/ttyNP5 is a device node',
+    'error: 4 ports of boiler (ttyNP0, ttyNP1, ttyNP2 and 1 more): no PTY: out of file descriptors',
+  ]);
+});
