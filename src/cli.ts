@@ -82,8 +82,15 @@ function parser(argv: readonly string[], io: CommandIo) {
     .wrap(Math.min(100, io.columns ?? 100))
     .exitProcess(false)
     .fail((message: string | null, error: Error | undefined) => {
-      throw error ?? new UsageError(message ?? 'no such command');
+      throw error ?? new UsageError(usageText(message));
     });
+}
+
+/** What yargs says of a wrong word or a missing one, in words that a user can use. */
+function usageText(message: string | null): string {
+  if (message?.startsWith('Did you mean') === true) return `no such command: ${message.replace('D', 'd')}`;
+  if (message?.startsWith('Not enough non-option arguments') === true) return 'an argument is missing';
+  return (message ?? 'no such command').replace(/^Invalid values:\s+/, '');
 }
 
 export async function runCli(argv: readonly string[], io: CommandIo = standardIo()): Promise<number> {

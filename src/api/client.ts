@@ -147,6 +147,11 @@ export class DaemonClient {
         return new Fault('PEER_TIMEOUT', `the daemon at ${at} does not answer`, { cause: error });
       case 'ECONNRESET':
         return new Fault('NO_DAEMON', `the daemon at ${at} ended`, { cause: error });
+      case 'EPIPE':
+      case 'EAGAIN':
+        return new Fault('NO_DAEMON', `the daemon at ${at} takes no more clients: end a watch or a trace`, {
+          cause: error,
+        });
       default:
         if (typeof code === 'string' && code.startsWith('HPE_')) return this.#notOurs(error);
         if (error instanceof Error && error.name === 'TimeoutError')

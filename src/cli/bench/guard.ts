@@ -19,6 +19,8 @@ interface Named {
   readonly config: string | undefined;
 }
 
+const NAMED = 4;
+
 export async function benchTarget(wanted: string, named: Named): Promise<BenchTarget> {
   const { ports, status } = await askDaemon(socketPath(named));
   const real = realPath(wanted);
@@ -34,7 +36,11 @@ export function refuseIfUsed(path: string, view: PortView | undefined, daemon: n
   const { holders, complete } = scanHolders(new Set([stat.rdev]));
   const others = (holders.get(stat.rdev) ?? []).filter(({ pid }) => pid !== daemon);
   if (others.length > 0) {
-    const list = others.map(({ name, pid }) => `${name} (pid ${pid})`).join(', ');
+    const more = others.length > NAMED ? ` and ${others.length - NAMED} more` : '';
+    const list = `${others
+      .slice(0, NAMED)
+      .map(({ name, pid }) => `${name} (pid ${pid})`)
+      .join(', ')}${more}`;
     throw new Fault('TTY_BUSY', `${path} is in use by ${list}: close it first`);
   }
   if (!complete && view?.open === true) {

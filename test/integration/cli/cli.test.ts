@@ -246,6 +246,11 @@ describe('config', () => {
     expect(JSON.parse((await run(['config', 'schema'])).out)).toMatchObject({ required: ['version'] }));
 });
 
+test('a wrong word is answered with the right one', async () => {
+  expect((await run(['trase'])).err).toBe('ttynp: no such command: did you mean trace? (ttynp --help tells more)\n');
+  expect((await run(['port'])).err).toBe('ttynp: an argument is missing (ttynp --help tells more)\n');
+});
+
 test('what is no command is exit code 2 and one line', async () => {
   for (const argv of [
     [],
