@@ -232,6 +232,15 @@ async function pollAndCut(session: Session, port: RealComPort, cuts: number) {
   return { stale, answered };
 }
 
+/** As a blocking write does. */
+async function writeAll(app: App, bytes: Buffer): Promise<void> {
+  let at = 0;
+  await until('written', 5000, () => {
+    at += app.write(bytes.subarray(at, at + 4000));
+    return at === bytes.length;
+  });
+}
+
 describe('bytes written while the link is down', () => {
   async function down(options: RigOptions): Promise<[Watched, App]> {
     const r = await start(options);
@@ -243,10 +252,7 @@ describe('bytes written while the link is down', () => {
 
   test('discard: taken and counted', async () => {
     const [r, app] = await down({});
-    for (let i = 0; i < 100; i++) {
-      expect(app.write(Buffer.alloc(1000))).toBe(1000);
-      if (i % 5 === 4) await sleep(2);
-    }
+    await writeAll(app, Buffer.alloc(100_000));
     await until('counted', 2000, () => r.session.record.drops.offline === 100_000);
     await r.simulator.start();
     await until('up', 3000, () => r.session.state.name === 'up');
@@ -260,10 +266,8 @@ describe('bytes written while the link is down', () => {
       policy: { offlineData: 'hold', holdTimeMs: 20_000 },
       simulator: { unpaced: true, echo: false },
     });
-    for (let i = 0; i < 100; i++) {
-      expect(app.write(Buffer.from(`${String(i).padStart(999, '0')}\n`))).toBe(1000);
-      if (i % 5 === 4) await sleep(2);
-    }
+    const lines = Array.from({ length: 100 }, (_, i) => `${String(i).padStart(999, '0')}\n`);
+    await writeAll(app, Buffer.from(lines.join('')));
     await until('held', 2000, () => r.session.record.drops.held === 100_000 - 65_536);
     await r.simulator.start();
     await until('sent', 4000, () => r.recorder.bytes.length === 65_536);
