@@ -55,7 +55,11 @@ function read(path: string, problems: Problems): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
   } catch (error) {
-    const reason = error instanceof TypeError ? 'is not UTF-8 text' : `cannot be read: ${messageOf(error)}`;
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    // Node ends its text with the path, which begins the line already.
+    const why = missing ? 'there is no such file' : `cannot be read: ${messageOf(error).split(', ')[0]}`;
+    const hint = missing && path === DEFAULT_CONFIG_FILE ? ' (name another one with -c FILE)' : '';
+    const reason = error instanceof TypeError ? 'is not UTF-8 text' : `${why}${hint}`;
     problems.add(path, 1, [], reason);
     return undefined;
   }

@@ -424,7 +424,7 @@ log: { levle: info }
 
   test('a file that is not there is one line', () => {
     expect(() => loadConfig('/nonexistent/ttynp.yaml', USER)).toThrow(
-      /^\/nonexistent\/ttynp.yaml:1: cannot be read: ENOENT/,
+      /^\/nonexistent\/ttynp.yaml:1: there is no such file$/,
     );
   });
 
