@@ -53,7 +53,10 @@ export class FailureLog {
     if (group === undefined) return;
     this.#groups.delete(key);
     group.timer.cancel();
-    const { server, code, message } = group.first;
+    const { server, code } = group.first;
+    // The line names its ports itself.
+    const own = `${group.first.tty}: `;
+    const message = group.first.message.startsWith(own) ? group.first.message.slice(own.length) : group.first.message;
     const ttys = [...group.ttys];
     if (ttys.length === 1) {
       this.log.log(group.level, message, { tty: ttys[0], server, code });

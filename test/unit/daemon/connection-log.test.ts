@@ -70,7 +70,7 @@ test('another cause is another line', () => {
 test('ttys that cannot be made for the same cause are one line, those whose names are taken one each', () => {
   const { lines, log } = setup();
   const none = new Fault('NO_DESCRIPTORS', 'no PTY: out of file descriptors');
-  for (let i = 0; i < 4; i++) log.unmade('boiler', `ttyNP${i}`, none);
+  for (let i = 0; i < 4; i++) log.unmade('boiler', `ttyNP${i}`, new Fault(none.code, `ttyNP${i}: ${none.message}`));
   log.unmade('boiler', 'ttyNP4', new Fault('LINK_PATH_TAKEN', '/dev/ttyNP4 is a directory'));
   log.unmade('boiler', 'ttyNP5', new Fault('LINK_PATH_TAKEN', '/dev/ttyNP5 is a device node'));
   log.flush();
