@@ -28,7 +28,7 @@ export const PTY_CAPABILITIES: TtyCapabilities = {
     'data bits and parity: the kernel forces 8N on a PTY; set `format` in the configuration',
     'modem lines: an application can neither read nor set them; DTR and RTS come from `dtr` and `rts`',
     'break: tcsendbreak() has no effect',
-    'drain: tcdrain() returns at once; bytes written less than a millisecond before a change of settings may go out after it',
+    'drain: tcdrain() returns at once; bytes written just before a change of settings (a few milliseconds) may go out after it',
   ],
 };
 

@@ -1,46 +1,12 @@
 // The last close: output drains while the device makes progress, then FLUSH, the lines, and a moment for a reopen.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { afterEach, describe, expect, test } from 'vitest';
-import type { LineRequest } from '../../../src/serial/line.js';
-import { LineRecorder } from '../../support/line-recorder.js';
+import { describe, expect, test } from 'vitest';
 import { onDescriptor, python } from '../../support/pty-app.js';
-import { type App, type Rig, type RigOptions, startRig, TERMIOS, until } from '../../support/rig.js';
+import { TERMIOS, until } from '../../support/rig.js';
+import { idle, openUp, sleep, watchedRig } from '../../support/watched-rig.js';
 
-let rig: Rig | undefined;
-afterEach(async () => {
-  await rig?.close();
-  rig = undefined;
-});
-
-interface Watched extends Rig {
-  readonly recorder: LineRecorder;
-  readonly requests: LineRequest[];
-}
-
-async function start(options: RigOptions = {}): Promise<Watched> {
-  const recorder = new LineRecorder();
-  const requests: LineRequest[] = [];
-  rig = await startRig({
-    settings: { baudRate: 115200 },
-    ...options,
-    simulator: {
-      observer: () => recorder,
-      event: (_, event) => event.type === 'request' && requests.push(event.request),
-      ...options.simulator,
-    },
-  });
-  return { ...rig, recorder, requests };
-}
-
-async function openUp({ open, session }: Rig): Promise<App> {
-  const app = open();
-  await until('up', 3000, () => session.state.name === 'up');
-  return app;
-}
-
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-const idle = ({ session }: Rig) => until('idle', 5000, () => session.state.name === 'idle');
+const start = watchedRig({ settings: { baudRate: 115200 } });
 
 /** `bytes` of numbered lines, and a program that writes them to the path and ends at once. */
 function writer(path: string, bytes: number): { text: Buffer; done: Promise<void> } {

@@ -2,36 +2,14 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { liveCounts } from '../../../src/native/pump.js';
 import { transfer } from '../../support/bulk.js';
-import { LineRecorder } from '../../support/line-recorder.js';
 import { onDescriptor, python } from '../../support/pty-app.js';
-import { type App, type Rig, type RigOptions, startRig, until } from '../../support/rig.js';
+import { startRig, until } from '../../support/rig.js';
+import { openUp, sleep, watchedRig } from '../../support/watched-rig.js';
 
-let rig: Rig | undefined;
-afterEach(async () => {
-  await rig?.close();
-  rig = undefined;
-});
-
-async function start(options: RigOptions = {}): Promise<Rig & { recorder: LineRecorder }> {
-  const recorder = new LineRecorder();
-  rig = await startRig({
-    settings: { baudRate: 115200 },
-    ...options,
-    simulator: { observer: () => recorder, ...options.simulator },
-  });
-  return { ...rig, recorder };
-}
-
-async function openUp({ open, session }: Rig): Promise<App> {
-  const app = open();
-  await until('up', 3000, () => session.state.name === 'up');
-  return app;
-}
-
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const start = watchedRig({ settings: { baudRate: 115200 } });
 
 describe('a side that does not take', () => {
   test('an application that does not read shuts the window; nothing is dropped and memory is bounded', async () => {

@@ -1,40 +1,10 @@
 // tcflush: what is parked is dropped, FLUSH goes on the wire, and later bytes of either direction wait for its answer.
-import { afterEach, describe, expect, test } from 'vitest';
-import type { LineRequest } from '../../../src/serial/line.js';
-import { LineRecorder } from '../../support/line-recorder.js';
+import { describe, expect, test } from 'vitest';
 import { onDescriptor } from '../../support/pty-app.js';
-import { type App, type Rig, type RigOptions, startRig, until } from '../../support/rig.js';
+import { type App, until } from '../../support/rig.js';
+import { openUp, watchedRig } from '../../support/watched-rig.js';
 
-let rig: Rig | undefined;
-afterEach(async () => {
-  await rig?.close();
-  rig = undefined;
-});
-
-interface Watched extends Rig {
-  readonly recorder: LineRecorder;
-  readonly requests: LineRequest[];
-}
-
-async function start(options: RigOptions = {}): Promise<Watched> {
-  const recorder = new LineRecorder();
-  const requests: LineRequest[] = [];
-  rig = await startRig({
-    ...options,
-    simulator: {
-      observer: () => recorder,
-      event: (_, event) => event.type === 'request' && requests.push(event.request),
-      ...options.simulator,
-    },
-  });
-  return { ...rig, recorder, requests };
-}
-
-async function openUp({ open, session }: Rig): Promise<App> {
-  const app = open();
-  await until('up', 3000, () => session.state.name === 'up');
-  return app;
-}
+const start = watchedRig();
 
 const flush = (app: App, queue: 'TCIFLUSH' | 'TCOFLUSH' | 'TCIOFLUSH') =>
   onDescriptor(app.fd, `termios.tcflush(0, termios.${queue})`);

@@ -1,44 +1,13 @@
 // A lost connection: both sockets go, the application's descriptor stays or is hung up, nothing is sent twice, and the
 // offline policy rules until the device has acknowledged the line state anew.
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Session } from '../../../src/driver/session.js';
 import type { PortEvent, RealComPort } from '../../../src/serve/real-com.js';
-import { LineRecorder } from '../../support/line-recorder.js';
-import { App, type Rig, type RigOptions, startFleet, startRig, until } from '../../support/rig.js';
+import { App, type RigOptions, startFleet, until } from '../../support/rig.js';
+import { openUp, sleep, type WatchedRig, watchedRig } from '../../support/watched-rig.js';
 
-let rig: Rig | undefined;
-afterEach(async () => {
-  await rig?.close();
-  rig = undefined;
-});
+const start = watchedRig({ settings: { baudRate: 115200 } });
 
-interface Watched extends Rig {
-  readonly recorder: LineRecorder;
-  readonly events: PortEvent[];
-}
-
-async function start(options: RigOptions = {}): Promise<Watched> {
-  const recorder = new LineRecorder();
-  const events: PortEvent[] = [];
-  rig = await startRig({
-    settings: { baudRate: 115200 },
-    ...options,
-    simulator: {
-      observer: () => recorder,
-      event: (_, event) => events.push(event),
-      ...options.simulator,
-    },
-  });
-  return { ...rig, recorder, events };
-}
-
-async function openUp({ open, session }: Rig): Promise<App> {
-  const app = open();
-  await until('up', 3000, () => session.state.name === 'up');
-  return app;
-}
-
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const requestsOf = (events: PortEvent[]) => events.flatMap((e) => (e.type === 'request' ? [e.request.type] : []));
 
 describe('either socket lost', () => {
@@ -242,7 +211,7 @@ async function writeAll(app: App, bytes: Buffer): Promise<void> {
 }
 
 describe('bytes written while the link is down', () => {
-  async function down(options: RigOptions): Promise<[Watched, App]> {
+  async function down(options: RigOptions): Promise<[WatchedRig, App]> {
     const r = await start(options);
     const app = await openUp(r);
     await r.simulator.stop();

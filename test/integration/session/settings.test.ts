@@ -1,41 +1,9 @@
 // tcsetattr: no byte leaves at a wrong rate, nothing is sent when nothing changed, and what a device refuses shows.
-import { afterEach, describe, expect, test } from 'vitest';
-import type { LineRequest } from '../../../src/serial/line.js';
-import { LineRecorder } from '../../support/line-recorder.js';
-import { type App, type Rig, type RigOptions, startRig, TERMIOS, until } from '../../support/rig.js';
+import { describe, expect, test } from 'vitest';
+import { TERMIOS, until } from '../../support/rig.js';
+import { openUp, sleep, watchedRig } from '../../support/watched-rig.js';
 
-let rig: Rig | undefined;
-afterEach(async () => {
-  await rig?.close();
-  rig = undefined;
-});
-
-interface Watched extends Rig {
-  readonly recorder: LineRecorder;
-  readonly requests: LineRequest[];
-}
-
-async function start(options: RigOptions = {}): Promise<Watched> {
-  const recorder = new LineRecorder();
-  const requests: LineRequest[] = [];
-  rig = await startRig({
-    ...options,
-    simulator: {
-      observer: () => recorder,
-      event: (_, event) => event.type === 'request' && requests.push(event.request),
-      ...options.simulator,
-    },
-  });
-  return { ...rig, recorder, requests };
-}
-
-async function openUp({ open, session }: Rig): Promise<App> {
-  const app = open();
-  await until('up', 3000, () => session.state.name === 'up');
-  return app;
-}
-
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const start = watchedRig();
 
 describe('a change of the rate', () => {
   test('300 bytes at 1200, 300 at 9600: none at a wrong rate', async () => {
