@@ -12,7 +12,6 @@
 
 #define UP_CHUNK 16384
 #define UP_ROUNDS 4
-#define DROP_ROUNDS 256  // of 4 KiB: a peer that never stops sending does not hold the thread
 #define PTY_READ_BYTES 4095  // the most that one read of a PTY master gives
 #define WORTHWHILE_ROOM 512  // do not read an application's output in smaller pieces than this
 
@@ -61,18 +60,6 @@ size_t channel_drop_up(struct channel *c, size_t bytes, enum channel_counter cau
   channel_count(c, cause, (double)dropped);
   channel_set_gauge(c, UP_PARKED, (double)park->length);
   return dropped;
-}
-
-// Drops what the network socket has received; an end or an error is left for the next reader.
-void channel_drop_received(struct channel *c) {
-  uint8_t bytes[4096];
-  for (int round = 0; c->net_fd >= 0 && round < DROP_ROUNDS; round++) {
-    ssize_t n = RETRY(recv(c->net_fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_PEEK));
-    if (n > 0) n = RETRY(recv(c->net_fd, bytes, (size_t)n, MSG_DONTWAIT));
-    if (n <= 0) return;
-    channel_count(c, UP_TAKEN, (double)n);
-    channel_count(c, UP_DROPPED, (double)n);
-  }
 }
 
 void channel_unjoin(struct channel *c, struct offline offline) {

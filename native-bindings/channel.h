@@ -154,7 +154,6 @@ void channel_count(struct channel *c, enum channel_counter counter, double amoun
 void channel_set_gauge(struct channel *c, enum channel_counter counter, double value);
 size_t channel_drop_down(struct channel *c, size_t bytes, enum channel_counter cause);
 size_t channel_drop_up(struct channel *c, size_t bytes, enum channel_counter cause);
-void channel_drop_received(struct channel *c);
 void channel_lose_net(struct channel *c, int error);
 void channel_unjoin(struct channel *c, struct offline offline);
 void channel_move_down(struct channel *c);

@@ -11,6 +11,11 @@ import { drainOutput } from './output-drain.js';
 import type { PortPolicy } from './policy.js';
 import type { PortRecord } from './port-record.js';
 
+/** For the last FLUSH and LINECTRL of a daemon that ends. */
+const FAREWELL_MS = 1000;
+/** The pump takes what a PTY holds in far less. */
+const TAKE_MS = 20;
+
 export class Closing {
   #draining: AbortController | undefined;
   #linger: Timer | undefined;
@@ -67,6 +72,49 @@ export class Closing {
   stopLinger(): void {
     this.#linger?.cancel();
     this.#linger = undefined;
+  }
+
+  /**
+   * The end by our own will, with an application there or not: takes nothing more from it, lets the device transmit for at
+   * most `limitMs`, counts what it did not, and tells it the end. Never rejects; over FAREWELL_MS after the limit at last.
+   */
+  async end(link: Link, limitMs: number): Promise<void> {
+    this.stopDraining();
+    this.tty.channel.stop('down');
+    const limit = new AbortController();
+    const drained = drainOutput(this.tty.channel, link, this.clock, limitMs, limit.signal);
+    // A device that no longer answers is not waited for longer than that either.
+    const result = await this.#within(limitMs, drained);
+    limit.abort();
+    const farewell = async () => {
+      if (result !== 'drained') await this.#abandon(link);
+      await this.lines.finish(link, this.tty.hangUpOnClose);
+    };
+    const told = farewell().catch((error: unknown) => {
+      this.log.log('debug', `end of the connection: ${messageOf(error)}`);
+    });
+    await this.#within(FAREWELL_MS, told);
+  }
+
+  /** What lies in the tty is taken and counted: nobody will transmit it. */
+  async discardRest(): Promise<void> {
+    const { channel } = this.tty;
+    const before = channel.counters.downDiscarded;
+    channel.detach({ mode: 'discard' });
+    channel.resume('down');
+    await this.#within(TAKE_MS, new Promise(() => {}));
+    channel.stop('down');
+    const bytes = channel.counters.downDiscarded - before;
+    if (bytes === 0) return;
+    this.log.log('warn', `${bytes} bytes that the application wrote were not transmitted`, { event: 'dropped' });
+  }
+
+  /** What `work` gives, or undefined after `limitMs`. */
+  #within<T>(limitMs: number, work: Promise<T>): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      const timer = this.clock.after(limitMs, () => resolve(undefined));
+      work.then(resolve, reject).finally(() => timer.cancel());
+    });
   }
 
   /** False where the link was lost: that is told by its own event. */

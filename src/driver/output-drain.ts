@@ -5,7 +5,6 @@ import type { Clock } from '../base/clock.js';
 import type { Link } from '../link/link.js';
 import type { Channel } from '../native/channel.js';
 import { outputQueue } from '../native/socket.js';
-import type { Tty } from '../tty/tty.js';
 
 export type DrainResult = 'drained' | 'stuck' | 'lost';
 
@@ -72,28 +71,4 @@ function paced(clock: Clock, signal: AbortSignal): Promise<void> {
     const timer = clock.after(5, done);
     signal.addEventListener('abort', done, { once: true });
   });
-}
-
-/**
- * The end of a connection by our own will: takes nothing more from the application, lets the device transmit for at most
- * `limitMs`, then performs `finish`, for which the same limit holds. Rejects with what `finish` rejects.
- */
-export async function endPolitely(
-  tty: Tty,
-  link: Link,
-  clock: Clock,
-  limitMs: number,
-  finish: () => Promise<void>,
-): Promise<void> {
-  const limit = new AbortController();
-  const timer = clock.after(limitMs, () => limit.abort());
-  const over = new Promise<void>((resolve) => limit.signal.addEventListener('abort', () => resolve(), { once: true }));
-  try {
-    tty.channel.stop('down');
-    // A device that no longer answers is not waited for longer than that either.
-    await Promise.race([drainOutput(tty.channel, link, clock, limitMs, limit.signal), over]);
-    await Promise.race([finish(), over]);
-  } finally {
-    timer.cancel();
-  }
 }

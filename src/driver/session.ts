@@ -14,7 +14,6 @@ import { Dialler } from './dialler.js';
 import { LineSync } from './line-sync.js';
 import { type Effect, type Event, type State, step } from './machine.js';
 import { OfflineOutput } from './offline-output.js';
-import { endPolitely } from './output-drain.js';
 import { desiredLines, lookAheadBytes, type PortPolicy } from './policy.js';
 import { PortRecord } from './port-record.js';
 import type { GateTicket } from './server-gate.js';
@@ -50,6 +49,7 @@ export class Session {
   readonly #queue: Event[] = [];
   #state: State = { name: 'idle' };
   #dispatching = false;
+  #stopped: Promise<void> | undefined;
   #link: Link | undefined;
   /** Counts initialisations: what an earlier one still reports is void. */
   #generation = 0;
@@ -118,19 +118,19 @@ export class Session {
 
   /**
    * Ends the session cleanly: output gets up to `drainMs` to be transmitted, the device is flushed and its lines lowered.
-   * The tty is closed too. Never rejects.
+   * The tty is closed too. Never rejects; idempotent.
    */
-  async stop(drainMs: number): Promise<void> {
+  stop(drainMs: number): Promise<void> {
+    this.#stopped ??= this.#stop(drainMs);
+    return this.#stopped;
+  }
+
+  async #stop(drainMs: number): Promise<void> {
     const link = this.#link;
-    if (link && this.#linkReady()) {
-      this.#closing.stopDraining();
-      await endPolitely(this.tty, link, this.#o.clock, drainMs, () => {
-        this.#offline.drop();
-        return this.#lines.finish(link, this.tty.hangUpOnClose);
-      }).catch((error: unknown) => this.#o.log.log('debug', `end of the connection: ${messageOf(error)}`));
-    }
-    this.#dispatch({ type: 'stop' });
+    if (link && this.#linkReady()) await this.#closing.end(link, drainMs);
     this.#offline.end();
+    await this.#closing.discardRest();
+    this.#dispatch({ type: 'stop' });
     this.#o.ticket.leave();
     await link?.close();
     this.tty.close();

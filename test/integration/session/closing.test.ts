@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { onDescriptor, python } from '../../support/pty-app.js';
 import { TERMIOS, until } from '../../support/rig.js';
-import { idle, openUp, sleep, watchedRig } from '../../support/watched-rig.js';
+import { idle, openUp, sleep, type WatchedRig, watchedRig } from '../../support/watched-rig.js';
 
 const start = watchedRig({ settings: { baudRate: 115200 } });
 
@@ -214,3 +214,44 @@ describe('nothing of one opener reaches the next', () => {
 function sha(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
+
+describe('the daemon ends while output is on its way', () => {
+  const said = ({ lines }: WatchedRig) => lines.filter((line) => /not transmitted/.test(line)).join('\n');
+
+  test('what a slow line did not carry is counted and said, wherever it is', async () => {
+    const r = await start({ settings: { baudRate: 300 } });
+    const app = await openUp(r);
+    const written = app.write(Buffer.alloc(9000, 0x55));
+    await r.session.stop(300);
+    // At 300 baud not even twenty characters leave in that time, and not one of the others is forgotten.
+    const told = [...said(r).matchAll(/(\d+) bytes/g)].reduce((sum, match) => sum + Number(match[1]), 0);
+    expect(told).toBeGreaterThan(written - 100);
+    expect(told + r.recorder.bytes.length).toBe(written);
+    expect(r.simulator.line(1).outputLines).toEqual({ dtr: false, rts: false });
+  });
+
+  test('what was kept for the first connect is counted and said', async () => {
+    const r = await start({ deaf: true });
+    const app = r.open();
+    app.write('helloworld');
+    await until('it tried', 3000, () => r.faults.length > 0);
+    await r.session.stop(300);
+    expect(said(r)).toContain('10 bytes');
+  });
+
+  test('a device that answers nothing does not hold it up, and what it never took is said', async () => {
+    const r = await start();
+    const app = await openUp(r);
+    r.simulator.line(1).hold(true);
+    r.simulator.port(1).answers.mute = true;
+    let written = 0;
+    await until('nothing more goes in', 5000, () => {
+      const n = app.write(Buffer.alloc(4096));
+      written += n;
+      return n === 0;
+    });
+    await r.session.stop(300);
+    expect(said(r)).not.toBe('');
+    expect(written).toBeGreaterThan(4096);
+  });
+});
