@@ -46,7 +46,10 @@ const forbidden = [
     name: 'cli-is-a-client',
     comment: 'A command knows the daemon by its API alone. demo, simulate, doctor, bench and config run without one.',
     severity: 'error',
-    from: { path: '^src/cli/', pathNot: '^src/cli/(demo|simulate|doctor|bench|config|daemon)(/|\\.ts$|-[a-z-]+\\.ts$)' },
+    from: {
+      path: '^src/cli/',
+      pathNot: '^src/cli/(demo|simulate|doctor|bench|config|daemon)(/|\\.ts$|-[a-z-]+\\.ts$)',
+    },
     to: { path: '^src/(tty|link|uart|driver|serve|daemon|native|protocol)/' },
   },
 ];
