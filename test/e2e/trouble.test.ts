@@ -97,6 +97,10 @@ describe('permissions', () => {
     const { code, stderr } = await cli(['--socket', whole.socketPath, 'status'], { unprivileged: true });
     expect(code).toBe(1);
     expectOneLine(stderr, 'not allowed', whole.socketPath);
+    const bench = ['--socket', whole.socketPath, 'bench', 'latency', 'ttyNP0', '--loop-plug'];
+    const measured = await cli(bench, { unprivileged: true });
+    expect(measured.code).toBe(1);
+    expectOneLine(measured.stderr, 'not allowed', 'give the path of the tty');
   });
 
   test('a group that there is not', async () => {

@@ -22,7 +22,11 @@ interface Named {
 const NAMED = 4;
 
 export async function benchTarget(wanted: string, named: Named): Promise<BenchTarget> {
-  const { ports, status } = await askDaemon(socketPath(named));
+  const { ports, status, daemon } = await askDaemon(socketPath(named));
+  // Only the daemon knows where a bare name leads: who may not ask it must not be told that there is no such tty.
+  if (!wanted.includes('/') && daemon.state === 'unreachable' && daemon.permission) {
+    throw new Fault('PERMISSION', `${daemon.why}: or give the path of the tty`);
+  }
   const real = realPath(wanted);
   const view = findPort(ports, wanted) ?? ports.find((port) => port.devicePath === real);
   const path = view?.path ?? (wanted.includes('/') ? wanted : `/dev/${wanted}`);
