@@ -9,6 +9,7 @@ import { ConfigFault } from './config/problems.js';
 import type { ResolvedConfig } from './config/resolved.js';
 import { ControlServer } from './control/server.js';
 import { ConnectionLog } from './daemon/connection-log.js';
+import { descriptorLimit, descriptorWarning } from './daemon/descriptor-limit.js';
 import { factories } from './daemon/factories.js';
 import { ServiceManager } from './daemon/service-manager.js';
 import { Supervisor } from './daemon/supervisor.js';
@@ -60,6 +61,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     config,
   );
   control.serve(supervisor);
+  const few = descriptorWarning(config.ttys.length, descriptorLimit());
+  if (few) log.log('warn', few, { event: 'descriptors' });
   supervisor.start();
   // Every tty that could not be made is known by now.
   connections.flush();

@@ -123,6 +123,7 @@ describe('descriptors', () => {
     const views = await whole.client.ports();
     const failed = views.filter((view) => view.state === 'failed');
     expect(failed.length).toBeGreaterThan(40);
+    expect(whole.daemon.stderr).toContain('256 ttys need up to 832 file descriptors, and the limit is 200');
     expect(failed.length).toBeLessThan(200);
     for (const view of failed) expect(view.reason).toMatchObject({ code: 'NO_DESCRIPTORS' });
     expect(failed[0]?.reason?.message).toMatch(/LimitNOFILE/);
