@@ -12,7 +12,10 @@ import { benchCommand } from './cli/bench.js';
 import { configCommand } from './cli/config.js';
 import { demoCommand } from './cli/demo.js';
 import { doctorCommand } from './cli/doctor.js';
+import { healthCommand } from './cli/health.js';
 import { type CommandIo, standardIo } from './cli/io.js';
+import { linksCommand } from './cli/links.js';
+import { metricsCommand } from './cli/metrics.js';
 import { portCommand } from './cli/port.js';
 import { portsCommand } from './cli/ports.js';
 import { reloadCommand } from './cli/reload.js';
@@ -65,8 +68,11 @@ function parser(argv: readonly string[], io: CommandIo) {
     .command(watchCommand(io))
     .command(traceCommand(io))
     .command(reloadCommand(io))
+    .command(healthCommand(io))
+    .command(metricsCommand(io))
     .command(configCommand(io))
     .command(daemonCommand)
+    .command(linksCommand(io))
     .command(doctorCommand(io))
     .command(benchCommand(io))
     .command(simulateCommand)

@@ -39,9 +39,12 @@ export class DeviceLink {
     this.#o = options;
   }
 
-  /** What an application opens. */
+  /** What an application opens: under /dev also where somebody with the right to do so made the link for us. */
   get path(): string {
-    return join(this.#o.linkDir, this.#o.name);
+    const own = join(this.#o.linkDir, this.#o.name);
+    if (this.#o.linkDir !== this.#o.runtimeDir) return own;
+    const inDev = join('/dev', this.#o.name);
+    return linkTarget(inDev) === this.#inner ? inDev : own;
   }
 
   /** The link of this tty to its pts, in the runtime directory. */
