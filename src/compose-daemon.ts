@@ -7,6 +7,7 @@ import { Fault, messageOf } from './base/fault.js';
 import { loadConfig } from './config/load.js';
 import { ConfigFault } from './config/problems.js';
 import type { ResolvedConfig } from './config/resolved.js';
+import { MetricsServer } from './control/metrics-server.js';
 import { ControlServer } from './control/server.js';
 import { ConnectionLog } from './daemon/connection-log.js';
 import { descriptorLimit, descriptorWarning } from './daemon/descriptor-limit.js';
@@ -61,6 +62,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     config,
   );
   control.serve(supervisor);
+  const metrics =
+    config.metrics && new MetricsServer({ ...config.metrics.listen, clock, log, metrics: () => supervisor.metrics() });
+  metrics?.start();
   const few = descriptorWarning(config.ttys.length, descriptorLimit());
   if (few) log.log('warn', few, { event: 'descriptors' });
   supervisor.start();
@@ -84,7 +88,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     process.exit(0);
   }, STOP_LIMIT_MS);
   await supervisor.stop(STOP_DRAIN_MS);
-  await control.close();
+  await Promise.all([control.close(), metrics?.close()]);
   connections.flush();
   pump.close();
   log.log('info', 'stopped', { event: 'stopped' });

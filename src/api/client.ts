@@ -1,7 +1,8 @@
 // A client of the daemon: HTTP and JSON over its unix socket. Holds no connection between calls and prints nothing.
 // Follows the contract of types.ts.
 //
-//   new DaemonClient(socketPath, timeoutMs?)  status() ports() port(name) reload() watch(signal?) trace(name, signal?)
+//   new DaemonClient(socketPath, timeoutMs?)  status() ports() port(name) metrics() reload() watch(signal?)
+//   trace(name, signal?)
 //   Rejects with a Fault: NO_DAEMON, PERMISSION, NO_SUCH_TTY, PEER_TIMEOUT, PEER_PROTOCOL, SYSTEM, CANCELED.
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { Fault, messageOf } from '../base/fault.js';
@@ -28,6 +29,11 @@ export class DaemonClient {
   /** @param name the tty's name or alias */
   port(name: string): Promise<PortView> {
     return this.#json('GET', `/v1/ports/${encodeURIComponent(name)}`);
+  }
+
+  /** The text that Prometheus reads. */
+  async metrics(): Promise<string> {
+    return this.#readText(await this.#send('GET', '/metrics', AbortSignal.timeout(this.timeoutMs)));
   }
 
   /** A reload waits for changed ports to transmit, so it has a minute. */
@@ -100,6 +106,10 @@ export class DaemonClient {
   }
 
   async #readJson<T>(response: IncomingMessage): Promise<T> {
+    return this.#parse<T>(await this.#readText(response));
+  }
+
+  async #readText(response: IncomingMessage): Promise<string> {
     let text = '';
     response.setEncoding('utf8');
     try {
@@ -110,7 +120,7 @@ export class DaemonClient {
     } catch (error) {
       throw this.#asFault(error);
     }
-    return this.#parse<T>(text);
+    return text;
   }
 
   /** Believes what the daemon says, as long as it is an object or a list; the contract has no other answers. */

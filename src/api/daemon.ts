@@ -5,6 +5,8 @@ import type { PortView, ReloadResult, StatusView, TraceRecord, WatchEvent } from
 export interface DaemonControl {
   status(): StatusView;
   ports(): PortView[];
+  /** The text that Prometheus reads. */
+  metrics(): string;
   /** By name or alias. */
   port(name: string): PortView | undefined;
   /** Never rejects for a bad configuration: that is a result with `ok: false`. */

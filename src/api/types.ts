@@ -1,7 +1,7 @@
 // The daemon's control contract: what a client may know and ask, as JSON over HTTP on the unix socket.
 // GET /v1/status, GET /v1/ports, GET /v1/ports/NAME, POST /v1/reload, GET /v1/watch (one JSON event per line),
 // GET /v1/ports/NAME/trace (one JSON TraceRecord per line). Errors: { error: ApiError } with a 4xx or 5xx status.
-// Only additions within version 1.
+// GET /metrics answers with Prometheus' text format, which is no JSON. Only additions within version 1.
 
 export const API_VERSION = 1;
 

@@ -37,6 +37,7 @@ export function resolveConfig(
     runtimeDir,
     linkDir: value?.linkDir ?? (environment.devWritable ? '/dev' : runtimeDir),
     control: { group: value?.control?.group ?? null, mode: value?.control?.mode ?? 0o660 },
+    metrics: value?.metrics ?? null,
     log: {
       level: value?.log?.level ?? 'info',
       file: value?.log?.file ?? null,

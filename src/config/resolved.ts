@@ -76,6 +76,8 @@ export interface ResolvedConfig {
   readonly runtimeDir: string;
   readonly linkDir: string;
   readonly control: { readonly group: string | number | null; readonly mode: number };
+  /** Where /metrics is answered over TCP; null: nowhere. */
+  readonly metrics: { readonly listen: { readonly host: string; readonly port: number } } | null;
   readonly log: ResolvedLog;
   readonly servers: readonly ResolvedServer[];
   readonly ttys: readonly ResolvedTty[];

@@ -60,6 +60,15 @@ const onOff = z
   .union([z.enum(['on', 'off']), z.boolean()], { error: 'must be on or off' })
   .transform((value) => value === true || value === 'on');
 
+/** "127.0.0.1:9200", "[::1]:9200": both are said, so that nothing listens by accident. */
+const listenAddress = scalar('must be an IP address and a port such as "127.0.0.1:9200" or "[::1]:9200"', (value) => {
+  const match = /^(?:\[([^[\]]+)\]|([^:]+)):(\d{1,5})$/.exec(String(value));
+  const host = match?.[1] ?? match?.[2] ?? '';
+  const port = Number(match?.[3]);
+  const version = match?.[1] === undefined ? 4 : 6;
+  return isIP(host) === version && port >= 1 && port <= 65535 ? { host, port } : undefined;
+});
+
 const tcpPort = z.int({ error: 'must be a TCP port number' }).min(1).max(65535);
 const serialPort = z.int({ error: 'must be a port of the device server, 1 to 256' }).min(1).max(256);
 const account = z.union([z.string().min(1), z.int().min(0)], { error: 'must be a name or a number' });
@@ -139,6 +148,10 @@ export const ConfigSchema = z.strictObject({
   runtimeDir: absolutePath.optional().describe('control socket; links to the ttys when /dev is not writable'),
   linkDir: absolutePath.optional().describe('where the names of the ttys are made'),
   control: z.strictObject({ group: account.optional(), mode: mode.optional() }).optional(),
+  metrics: z
+    .strictObject({ listen: listenAddress.describe('IP address and port where GET /metrics is answered over TCP') })
+    .optional()
+    .describe('for Prometheus; the control socket answers /metrics always'),
   log: z
     .strictObject({
       level: z.enum(['error', 'warn', 'info', 'debug']).optional(),

@@ -10,6 +10,7 @@ import type { ApiError } from '../api/types.js';
 import { Fault, isFault, messageOf } from '../base/fault.js';
 import type { Log } from '../base/log.js';
 import { groupId } from '../config/accounts.js';
+import { PROMETHEUS_CONTENT_TYPE } from '../observe/prometheus.js';
 import { dialSocket, PID_HEADER } from './living.js';
 import { streamTrace, streamWatch } from './streams.js';
 
@@ -132,7 +133,7 @@ export class ControlServer {
     const path = (request.url ?? '').split('?')[0] ?? '';
     const port = /^\/v1\/ports\/([^/]+)(\/trace)?$/.exec(path);
     const method = path === '/v1/reload' ? 'POST' : 'GET';
-    if (!['/v1/status', '/v1/ports', '/v1/reload', '/v1/watch'].includes(path) && port === null) {
+    if (!['/v1/status', '/v1/ports', '/v1/reload', '/v1/watch', '/metrics'].includes(path) && port === null) {
       return sendError(response, 404, { code: 'NO_SUCH_PATH', message: 'no such path' });
     }
     if (request.method !== method) {
@@ -140,6 +141,7 @@ export class ControlServer {
       return sendError(response, 405, { code: 'METHOD', message: `${path} takes ${method} only` });
     }
     if (path === '/v1/status') return sendJson(response, 200, daemon.status());
+    if (path === '/metrics') return sendText(response, 200, PROMETHEUS_CONTENT_TYPE, daemon.metrics());
     if (path === '/v1/ports') return sendJson(response, 200, daemon.ports());
     if (path === '/v1/reload') return sendJson(response, 200, await daemon.reload());
     if (path === '/v1/watch') return this.#stream(response, streamWatch(daemon, response));
@@ -189,9 +191,12 @@ function listenFault(path: string, error: unknown): Fault {
 }
 
 function sendJson(response: ServerResponse, status: number, body: object): void {
+  sendText(response, status, 'application/json', JSON.stringify(body));
+}
+
+function sendText(response: ServerResponse, status: number, type: string, text: string): void {
   if (response.headersSent || response.destroyed) return;
-  const text = JSON.stringify(body);
-  response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) });
+  response.writeHead(status, { 'Content-Type': type, 'Content-Length': Buffer.byteLength(text) });
   response.end(text);
 }
 

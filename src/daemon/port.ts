@@ -10,6 +10,7 @@ import type { GateTicket } from '../driver/server-gate.js';
 import { Session } from '../driver/session.js';
 import type { Link } from '../link/link.js';
 import type { Tty } from '../tty/tty.js';
+import type { PortMetrics } from './metrics.js';
 import { failedPortView, portView } from './port-view.js';
 import { TraceFan } from './trace-fan.js';
 
@@ -79,6 +80,10 @@ export class Port {
     const code = this.#fault?.fault.code ?? 'SYSTEM';
     const message = this.#fault?.fault.message ?? '';
     return failedPortView(this.config, this.#o.path, { code, message, at: this.#fault?.at ?? '' });
+  }
+
+  metrics(nowMs: number): PortMetrics {
+    return { view: this.view(nowMs), counts: this.#session?.record };
   }
 
   trace(listener: (record: TraceRecord) => void): () => void {

@@ -14,7 +14,9 @@ import type { Fault } from '../base/fault.js';
 import type { Log } from '../base/log.js';
 import { type ResolvedConfig, type ResolvedTty, sameTty } from '../config/resolved.js';
 import type { Link } from '../link/link.js';
+import { formatMetrics } from '../observe/prometheus.js';
 import type { Tty } from '../tty/tty.js';
+import { daemonMetrics } from './metrics.js';
 import { Port } from './port.js';
 import { serverView } from './port-view.js';
 import type { RunningServer } from './running-server.js';
@@ -118,6 +120,15 @@ export class Supervisor implements DaemonControl {
     return this.#find(name)?.view(this.#o.monotonicMs());
   }
 
+  metrics(): string {
+    const now = this.#o.monotonicMs();
+    const ports = this.#config.ttys.flatMap(({ name }) => this.#ports.get(name)?.metrics(now) ?? []);
+    const { rss, heapUsed } = process.memoryUsage();
+    const { user, system } = process.cpuUsage();
+    const own = { residentBytes: rss, heapBytes: heapUsed, cpuSeconds: (user + system) / 1e6 };
+    return formatMetrics(daemonMetrics(this.status(), ports, own));
+  }
+
   trace(name: string, listener: (record: TraceRecord) => void): () => void {
     return this.#find(name)?.trace(listener) ?? (() => {});
   }
@@ -159,7 +170,9 @@ export class Supervisor implements DaemonControl {
       return result;
     }
     if (!sameOwnSettings(config, this.#config))
-      this.#o.log.log('warn', 'reload: what control and log say takes effect at the next start', { event: 'reload' });
+      this.#o.log.log('warn', 'reload: what control, log and metrics say takes effect at the next start', {
+        event: 'reload',
+      });
     await this.#become(config, result);
     this.#reloaded(
       result,
@@ -261,5 +274,5 @@ export class Supervisor implements DaemonControl {
 
 /** Of the daemon, not of a port. */
 function sameOwnSettings(a: ResolvedConfig, b: ResolvedConfig): boolean {
-  return JSON.stringify([a.control, a.log]) === JSON.stringify([b.control, b.log]);
+  return JSON.stringify([a.control, a.log, a.metrics]) === JSON.stringify([b.control, b.log, b.metrics]);
 }

@@ -2,9 +2,10 @@
 // errors, drops by cause, and totals that survive the replacement of the tty's channel. Decides nothing.
 import type { DropsView, LinesView, PortState, ProblemView } from '../api/types.js';
 import type { Clock } from '../base/clock.js';
-import type { Fault } from '../base/fault.js';
+import type { Fault, FaultCode } from '../base/fault.js';
 import type { Link } from '../link/link.js';
 import type { ChannelCounters } from '../native/channel.js';
+import { Histogram } from '../observe/prometheus.js';
 import type { LineReport, LineSettings, ModemLines, OutputLines } from '../serial/line.js';
 import type { Tty } from '../tty/tty.js';
 import type { State } from './machine.js';
@@ -52,6 +53,9 @@ const STATES: Readonly<Record<State['name'], PortState>> = {
   failed: 'failed',
 };
 
+/** Of a round trip, in seconds: from a device on the same switch to one behind a modem, and those that nearly failed. */
+const ROUND_TRIP_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
 export class PortRecord {
   /** Its channel changes when the tty is replaced. */
   readonly #tty: Pick<Tty, 'channel'>;
@@ -64,6 +68,13 @@ export class PortRecord {
   #fault: { fault: Fault; at: number } | undefined;
   #down = false;
   #waiting = false;
+  /** Why the connection was lost that is being made again. */
+  #lostBy: FaultCode | undefined;
+  /** Connections made again, by why the last one was lost. No more entries than there are codes. */
+  readonly reconnects = new Map<FaultCode, number>();
+  /** Attempts to connect that failed, by cause. */
+  readonly connectFailures = new Map<FaultCode, number>();
+  readonly roundTrips = new Histogram(ROUND_TRIP_BOUNDS);
   connects = 0;
   peer: string | undefined;
   roundTripMs: number | undefined;
@@ -133,6 +144,8 @@ export class PortRecord {
   entered(name: State['name']): void {
     const next = STATES[name];
     this.#waiting = false;
+    // Nobody waits for it any more: the next connection is a new one.
+    if (next === 'idle') this.#lostBy = undefined;
     if (next === this.#state) return;
     this.#state = next;
     this.#since = this.#clock.wallTime();
@@ -145,6 +158,8 @@ export class PortRecord {
 
   ready(): void {
     this.connects++;
+    if (this.#lostBy) count(this.reconnects, this.#lostBy);
+    this.#lostBy = undefined;
     this.#down = false;
   }
 
@@ -153,6 +168,21 @@ export class PortRecord {
     this.roundTripMs = link.lastRoundTripMs ?? this.roundTripMs;
     this.acknowledged = undefined;
     this.modemLines = undefined;
+  }
+
+  answered(roundTripMs: number): void {
+    this.roundTrips.observe(roundTripMs / 1000);
+  }
+
+  /** The device had acknowledged the line state, and the connection is gone. */
+  lost(fault: Fault): void {
+    this.#lostBy = fault.code;
+    this.failed(fault);
+  }
+
+  connectFailed(fault: Fault): void {
+    count(this.connectFailures, fault.code);
+    this.failed(fault);
   }
 
   failed(fault: Fault): void {
@@ -193,4 +223,8 @@ export class PortRecord {
         report satisfies never;
     }
   }
+}
+
+function count(counts: Map<FaultCode, number>, code: FaultCode): void {
+  counts.set(code, (counts.get(code) ?? 0) + 1);
 }

@@ -224,6 +224,7 @@ export class Session {
       down: (fault) => {
         if (this.#link === link) this.#lost(fault);
       },
+      answered: (roundTripMs) => this.record.answered(roundTripMs),
       command: (direction, bytes, text) => this.#trace.command(direction, bytes, text),
     };
   }
@@ -235,7 +236,7 @@ export class Session {
   }
 
   #attemptFailed(fault: Fault): void {
-    this.record.failed(fault);
+    this.record.connectFailed(fault);
     this.#trace.event(`connect failed: ${fault.message}`);
     this.#o.ticket.failed();
     this.#o.faulted(fault);
@@ -285,7 +286,7 @@ export class Session {
       this.#attemptFailed(fault);
       return;
     }
-    this.record.failed(fault);
+    this.record.lost(fault);
     this.#trace.event(`connection lost: ${fault.message}`);
     this.#o.ticket.lost();
     this.#o.faulted(fault);

@@ -19,6 +19,8 @@ export interface LinkEvents {
   report(report: LineReport): void;
   /** The connection is lost: both sockets are closed already, or will be by `close`. At most once; nothing follows. */
   down(fault: Fault): void;
+  /** A command was answered: as long after it was sent. For metrics. */
+  answered?(roundTripMs: number): void;
   /** A command or frame on the wire, for `trace`; only while `traced` is set. */
   command?(direction: 'sent' | 'received', bytes: Uint8Array, text: string): void;
 }

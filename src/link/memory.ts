@@ -256,6 +256,7 @@ export class MemoryLink implements Link {
       this.#stopAnswer = undefined;
       if (script.mute) return this.#waitInVain();
       this.#roundTripMs = clock.now() - this.#askedAt;
+      this.#events?.answered?.(this.#roundTripMs);
       this.#queue.shift()?.perform();
       if (this.#queue.length > 0) this.#answerNext();
     });

@@ -182,6 +182,11 @@ export class RealComLink implements Link {
     });
   }
 
+  #answered(roundTripMs: number): void {
+    this.#roundTripMs = roundTripMs;
+    this.#events?.answered?.(roundTripMs);
+  }
+
   #ask(send: (engine: HostEngine, id: number) => HostOutput[]): Promise<number | undefined> {
     const engine = this.#engine;
     if (this.#phase !== 'up' || engine === undefined) {
@@ -210,7 +215,7 @@ export class RealComLink implements Link {
         this.#opening?.resolve();
         break;
       case 'received':
-        if (output.answers && this.#sentAt !== undefined) this.#roundTripMs = this.#options.clock.now() - this.#sentAt;
+        if (output.answers && this.#sentAt !== undefined) this.#answered(this.#options.clock.now() - this.#sentAt);
         if (this.traced) this.#events?.command?.('received', output.bytes, describeFrame(output.frame));
         break;
       case 'settled':

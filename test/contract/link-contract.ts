@@ -49,6 +49,7 @@ export function linkContract({ name, device: make }: LinkCase): void {
       reports: [] as LineReport[],
       faults: [] as Fault[],
       commands: [] as string[],
+      answers: [] as number[],
       nested: 0,
       inCall: false,
     };
@@ -63,6 +64,10 @@ export function linkContract({ name, device: make }: LinkCase): void {
       down: (fault: Fault) => {
         look();
         seen.faults.push(fault);
+      },
+      answered: (roundTripMs: number) => {
+        look();
+        seen.answers.push(roundTripMs);
       },
       command: (direction: string, _bytes: Uint8Array, text: string) => {
         look();
@@ -118,6 +123,8 @@ export function linkContract({ name, device: make }: LinkCase): void {
       expect(device.requests).toEqual(asked);
       expect(seen.nested).toBe(0);
       expect(link.lastRoundTripMs).toBeGreaterThanOrEqual(0);
+      expect(seen.answers.length).toBeGreaterThanOrEqual(asked.length);
+      expect(seen.answers.at(-1)).toBe(link.lastRoundTripMs);
     });
 
     test('bytes pass both ways through dataFd', async () => {

@@ -84,6 +84,10 @@ export class FakeDaemon implements DaemonControl {
     return [...this.views.values()];
   }
 
+  metrics(): string {
+    return `ttynp_ports ${this.views.size}\n`;
+  }
+
   port(name: string): PortView | undefined {
     return this.views.get(name) ?? this.ports().find((p) => p.aliases.includes(name));
   }

@@ -197,6 +197,27 @@ test('a refused reload is exit code 1 with every error', async () => {
   });
 });
 
+test('metrics are printed as they come', async () => {
+  expect(await ttynp('metrics')).toEqual({ code: 0, out: daemon.metrics(), err: '' });
+});
+
+test('health: one line and an exit code, the daemon there or not', async () => {
+  expect(await ttynp('health')).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/^TTYNP OK - [^\n]+\n$/),
+    err: '',
+  });
+  expect(JSON.parse((await ttynp('health', '--json')).out)).toMatchObject({ health: 'ok', code: 0, ports: 2 });
+  daemon.set(portView('ttyNP1', { state: 'failed' }));
+  expect((await ttynp('health')).code).toBe(1);
+  const none = ['--socket', join(folder, 'none.sock')];
+  expect(await run(['health', ...none])).toMatchObject({
+    code: 2,
+    out: expect.stringMatching(/^TTYNP CRITICAL - no daemon/),
+  });
+  expect(JSON.parse((await run(['health', '--json', ...none])).out)).toMatchObject({ health: 'critical', ports: null });
+});
+
 describe('the socket', () => {
   test('follows the configuration that is named', async () => {
     const file = join(folder, 'ttynp.yaml');

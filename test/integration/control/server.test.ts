@@ -59,6 +59,11 @@ describe('the contract', () => {
     expect(daemon.reloads).toBe(1);
   });
 
+  test('metrics are text as Prometheus reads it', async () => {
+    expect(await client.metrics()).toBe(daemon.metrics());
+    expect(await get('/metrics')).toMatch(/^HTTP\/1.1 200 [\s\S]*Content-Type: text\/plain; version=0.0.4/);
+  });
+
   test('a tty that is not there', async () => {
     await expect(client.port('no/such %')).rejects.toMatchObject({ code: 'NO_SUCH_TTY', message: 'no tty no/such %' });
     await expect(client.trace('x').next()).rejects.toMatchObject({ code: 'NO_SUCH_TTY' });
@@ -110,6 +115,7 @@ describe('what is not in the contract', () => {
     ['a longer path', 'GET', '/v1/ports/a/b/c', '404'],
     ['an escape that is none', 'GET', '/v1/ports/%zz', '404'],
     ['a reload by GET', 'GET', '/v1/reload', '405'],
+    ['metrics by POST', 'POST', '/metrics', '405'],
     ['a port by DELETE', 'DELETE', '/v1/ports/ttyNP0', '405'],
     ['a path that is no path', 'GET', 'http://elsewhere/v1/status', '404'],
   ];

@@ -441,6 +441,33 @@ log: { levle: info }
   });
 });
 
+describe('metrics.listen', () => {
+  const listen = (address: string) => load(`version: 1\nmetrics: { listen: "${address}" }`).metrics?.listen;
+
+  test('an address and a port, both said; without it nothing listens', () => {
+    expect(load('version: 1').metrics).toBeNull();
+    expect(listen('127.0.0.1:9200')).toEqual({ host: '127.0.0.1', port: 9200 });
+    expect(listen('[::1]:9200')).toEqual({ host: '::1', port: 9200 });
+  });
+
+  for (const wrong of [
+    '9200',
+    ':9200',
+    '127.0.0.1',
+    '127.0.0.1:0',
+    '127.0.0.1:65536',
+    '::1:9200',
+    '[127.0.0.1]:1',
+    'host:1',
+  ]) {
+    test(`${wrong} is none`, () => {
+      expect(errorsOf(`version: 1\nmetrics: { listen: "${wrong}" }`)).toEqual([
+        expect.stringMatching(/^ttynp.yaml:2: metrics.listen: must be an IP address and a port/),
+      ]);
+    });
+  }
+});
+
 test('whatever the file holds, the answer is a configuration or a list of errors', () => {
   const word = fc.constantFrom(
     'version',

@@ -27,7 +27,17 @@ test('a JSON schema for editors has every section', () => {
     type: 'object',
     additionalProperties: false,
     required: ['version'],
-    properties: { servers: {}, ttys: {}, defaults: {}, include: {}, log: {}, control: {}, runtimeDir: {}, linkDir: {} },
+    properties: {
+      servers: {},
+      ttys: {},
+      defaults: {},
+      include: {},
+      log: {},
+      metrics: {},
+      control: {},
+      runtimeDir: {},
+      linkDir: {},
+    },
   });
 });
 

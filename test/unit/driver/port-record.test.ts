@@ -91,3 +91,41 @@ test('what the device told is forgotten with the connection; errors are counted'
   expect(record.acknowledged).toBeUndefined();
   expect(record.lines({ dtr: false, rts: false })).toMatchObject({ cts: null, dsr: null, dcd: null, ri: null });
 });
+
+test('reconnects are counted by why the last connection was lost, attempts by why they failed', () => {
+  const { record } = setUp();
+  record.entered('connecting');
+  record.connectFailed(new Fault('PEER_REFUSED', 'refused'));
+  record.connectFailed(new Fault('PEER_REFUSED', 'refused'));
+  record.ready();
+  expect(record.reconnects.size).toBe(0);
+  record.lost(new Fault('PEER_CLOSED', 'closed'));
+  record.connectFailed(new Fault('PEER_TIMEOUT', 'no answer'));
+  record.ready();
+  record.lost(new Fault('PEER_MUTE', 'mute'));
+  record.ready();
+  record.lost(new Fault('PEER_CLOSED', 'closed'));
+  record.ready();
+  expect(Object.fromEntries(record.reconnects)).toEqual({ PEER_CLOSED: 2, PEER_MUTE: 1 });
+  expect(Object.fromEntries(record.connectFailures)).toEqual({ PEER_REFUSED: 2, PEER_TIMEOUT: 1 });
+});
+
+test('a connection for the next opener is no reconnect', () => {
+  const { record } = setUp();
+  record.entered('up');
+  record.lost(new Fault('PEER_CLOSED', 'closed'));
+  record.entered('idle');
+  record.entered('connecting');
+  record.ready();
+  expect(record.reconnects.size).toBe(0);
+});
+
+test('round trips are counted by size, in seconds', () => {
+  const { record } = setUp();
+  for (const ms of [0.4, 3, 3, 20_000]) record.answered(ms);
+  const { upperBounds, counts, count, sum } = record.roundTrips;
+  expect(counts[upperBounds.indexOf(0.001)]).toBe(1);
+  expect(counts[upperBounds.indexOf(0.005)]).toBe(2);
+  expect([count, counts.reduce((a, b) => a + b, 0)]).toEqual([4, 3]);
+  expect(sum).toBeCloseTo(20.0064);
+});
