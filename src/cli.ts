@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import yargs, { type CommandModule } from 'yargs';
 import { packageVersion } from './api/version.js';
 import { isFault, messageOf } from './base/fault.js';
+import { auditCommand } from './cli/audit.js';
 import { benchCommand } from './cli/bench.js';
 import { configCommand } from './cli/config.js';
 import { demoCommand } from './cli/demo.js';
@@ -74,6 +75,7 @@ function parser(argv: readonly string[], io: CommandIo) {
     .command(daemonCommand)
     .command(linksCommand(io))
     .command(doctorCommand(io))
+    .command(auditCommand(io))
     .command(benchCommand(io))
     .command(simulateCommand)
     .command(demoCommand)
