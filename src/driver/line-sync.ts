@@ -78,6 +78,8 @@ export class LineSync {
     const { signal } = this.#abort;
     // The end of the last use comes whole before the next: its DTR and RTS low must not follow our high.
     await this.#finishing;
+    // So must what the device sent before that FLUSH: it was for the last opener.
+    if (this.#host.channel().attached) this.#host.stale(discardInput(link.dataFd));
     if (flushFirst && link.capabilities.flush) await link.request({ type: 'flush', queue: 'both' });
     let told = this.#host.desired();
     await this.#tellSettings(link, told.settings, told.lines);

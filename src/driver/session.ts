@@ -251,6 +251,8 @@ export class Session {
     // A reply to a request from before the cut must never be taken for one to a later request.
     const discard = reconnect && this.#o.policy.offlineData === 'discard';
     this.tty.channel.stop('down');
+    // A reopen finds the connection of the last use: see LineSync.initialise.
+    this.tty.channel.stop('up');
     this.#lines.initialise(link, this.#o.policy.fifoBytes, discard, reconnect).then(
       () => {
         if (generation !== this.#generation) return;

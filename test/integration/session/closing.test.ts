@@ -215,6 +215,21 @@ function sha(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
+test('what the device sent before it flushed does not reach an opener who comes meanwhile', async () => {
+  const r = await start({ policy: { disconnectDelayMs: 2000 }, simulator: { unpaced: true, echo: false } });
+  const first = await openUp(r);
+  r.simulator.port(1).answers.delayMs = 200;
+  first.close();
+  await until('the device is told to flush', 3000, () => r.requests.some(({ type }) => type === 'flush'));
+  const second = r.open();
+  await until('the tty is open again', 3000, () => r.tty.isOpen && r.session.state.name === 'initialising');
+  r.simulator.line(1).inject(Buffer.from('stale'));
+  await until('up', 3000, () => r.session.state.name === 'up');
+  r.simulator.line(1).inject(Buffer.from('fresh'));
+  expect((await second.readExactly(5)).toString()).toBe('fresh');
+  expect(r.session.record.drops.stale).toBe(5);
+});
+
 describe('the daemon ends while output is on its way', () => {
   const said = ({ lines }: WatchedRig) => lines.filter((line) => /not transmitted/.test(line)).join('\n');
 
