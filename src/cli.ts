@@ -14,12 +14,14 @@ import { configCommand } from './cli/config.js';
 import { demoCommand } from './cli/demo.js';
 import { doctorCommand } from './cli/doctor.js';
 import { healthCommand } from './cli/health.js';
+import { importCommand } from './cli/import.js';
 import { type CommandIo, standardIo } from './cli/io.js';
 import { linksCommand } from './cli/links.js';
 import { metricsCommand } from './cli/metrics.js';
 import { portCommand } from './cli/port.js';
 import { portsCommand } from './cli/ports.js';
 import { reloadCommand } from './cli/reload.js';
+import { serverCommand } from './cli/server.js';
 import { simulateCommand } from './cli/simulate.js';
 import type { GlobalArguments } from './cli/socket.js';
 import { statusCommand } from './cli/status.js';
@@ -72,6 +74,8 @@ function parser(argv: readonly string[], io: CommandIo) {
     .command(healthCommand(io))
     .command(metricsCommand(io))
     .command(configCommand(io))
+    .command(serverCommand(io))
+    .command(importCommand(io))
     .command(daemonCommand)
     .command(linksCommand(io))
     .command(doctorCommand(io))

@@ -62,7 +62,7 @@ function collision(entry: TtyEntry, taken: { entry: TtyEntry; kind: 'data' | 'co
 }
 
 /** One spelling per address: case of names, and the many forms of an IPv6 address. */
-function canonicalAddress(address: string): string {
+export function canonicalAddress(address: string): string {
   const [host = '', zone] = address.toLowerCase().split('%');
   const plain = isIP(host) === 6 ? new URL(`http://[${host}]/`).hostname : host.replace(/\.$/, '');
   return zone === undefined ? plain : `${plain}%${zone}`;

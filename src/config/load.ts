@@ -1,7 +1,7 @@
 // Reads the configuration file and what it includes, and gives back the resolved configuration, or a ConfigFault with
 // everything that is wrong. Never applies anything. Synchronous: it runs at start, at a reload and in the CLI.
 //
-//   loadConfig(file, environment?) -> { config: ResolvedConfig, files: string[] }   throws ConfigFault (CONFIG_INVALID)
+//   loadConfig(file, environment?, instead?) -> { config: ResolvedConfig, files: string[] }   throws ConfigFault
 import { accessSync, constants, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve as resolvePath } from 'node:path';
 import { messageOf } from '../base/fault.js';
@@ -20,15 +20,20 @@ export interface LoadedConfig {
   readonly files: readonly string[];
 }
 
-export function loadConfig(file: string, environment: Environment = systemEnvironment()): LoadedConfig {
+/** @param instead what a file is to be taken for, by its path: how an edit is checked before it is written */
+export function loadConfig(
+  file: string,
+  environment: Environment = systemEnvironment(),
+  instead: ReadonlyMap<string, string> = new Map(),
+): LoadedConfig {
   const path = resolvePath(file);
   const problems = new Problems();
-  const text = read(path, problems);
+  const text = instead.get(path) ?? read(path, problems);
   problems.throwIfAny();
   const main = parseConfigFile(path, text ?? '', ConfigSchema, problems);
   const included: ConfigFile<IncludedValue>[] = [];
   for (const includedPath of includedFiles(path, main, problems)) {
-    const includedText = read(includedPath, problems);
+    const includedText = instead.get(includedPath) ?? read(includedPath, problems);
     if (includedText !== undefined)
       included.push(parseConfigFile(includedPath, includedText, IncludedSchema, problems));
   }

@@ -50,6 +50,7 @@ function serverEntry(name: string, file: AnyFile, path: string[], defaults: Defa
       protocol: value.protocol ?? 'realcom',
       ipv6Preamble: value.ipv6Preamble ?? 'auto',
       ports,
+      firstTty: value.firstTty ?? null,
       source: sourceOf(file, path),
     },
   };
@@ -104,16 +105,14 @@ function generateNames(servers: ReadonlyMap<string, ServerEntry>, problems: Prob
   for (const server of servers.values()) {
     const first = server.value?.firstTty;
     if (first === undefined) continue;
-    const digits = /\d+$/.exec(first)?.[0];
-    const stem = first.slice(0, first.length - (digits?.length ?? 0));
     const ports = server.value?.ports ?? 0;
     let clash =
-      digits === undefined && ports > 1 ? `must end with a number to count up from: ${ports} ttys are made` : undefined;
+      generatedName(first, 2) === undefined && ports > 1
+        ? `must end with a number to count up from: ${ports} ttys are made`
+        : undefined;
     for (let port = 1; port <= ports; port++) {
-      // Without a number there is one name, for the first port.
-      if (digits === undefined && port > 1) break;
-      const count = digits === undefined ? '' : String(BigInt(digits) + BigInt(port - 1)).padStart(digits.length, '0');
-      const name = stem + count;
+      const name = generatedName(first, port);
+      if (name === undefined) break;
       const other = names.get(name);
       if (other === undefined) names.set(name, { server, port });
       else
@@ -123,6 +122,14 @@ function generateNames(servers: ReadonlyMap<string, ServerEntry>, problems: Prob
     if (clash !== undefined) problems.add(server.file.file, server.file.lineOf(path), path, clash);
   }
   return names;
+}
+
+/** The tty of a port, counted up from the first one's; without a number there is one name, for the first port. */
+export function generatedName(first: string, port: number): string | undefined {
+  const digits = /\d+$/.exec(first)?.[0];
+  if (digits === undefined) return port === 1 ? first : undefined;
+  const count = String(BigInt(digits) + BigInt(port - 1)).padStart(digits.length, '0');
+  return first.slice(0, first.length - digits.length) + count;
 }
 
 type TtyDefaults = LineOptions & { server?: string | undefined };

@@ -60,6 +60,8 @@ export interface ResolvedServer {
   readonly ipv6Preamble: 'auto' | 'on' | 'off';
   /** How many ports the file says it has; null: it does not say. */
   readonly ports: number | null;
+  /** The name of port 1's tty, from which the others count up; null: it makes no names. */
+  readonly firstTty: string | null;
   readonly source: Source;
 }
 

@@ -1,0 +1,216 @@
+// ser2net.yaml and socat command lines, and how it is told which is which. Neither has a command port, so nothing of them
+// is a tty before somebody has looked at it.
+import fc from 'fast-check';
+import { afterAll, describe, expect, test } from 'vitest';
+import { importText, kindOf } from '../../../../src/config/import/import.js';
+import { Folder } from './support.js';
+
+const folder = new Folder();
+afterAll(() => folder.remove());
+const read = (text: string, rename?: string) => importText(text, { from: 'the input', rename });
+
+/** The result as if somebody had taken the # from one entry and put a command port in. */
+function uncommented(yaml: string, name: string): string {
+  const server = /server: (\S+),/.exec(yaml.split('\n').find((line) => line.includes(`# ${name}: {`)) ?? '')?.[1];
+  return yaml
+    .replace(`# ${name}: {`, `${name}: {`)
+    .replace(`# ${server}: {`, `${server}: {`)
+    .replace('commandPort: ?', 'commandPort: 5999');
+}
+
+describe('socat', () => {
+  // [what it shows, command, the commented-out entry, what the reason has]
+  const commands: [string, string, string | undefined, RegExp][] = [
+    [
+      'a port of the table',
+      'socat PTY,link=/dev/ttyNP3,raw,echo=0 TCP:10.0.0.1:953',
+      'ttyNP3: { server: 10.0.0.1, port: 4 }',
+      /no command port/,
+    ],
+    [
+      'a TCP server port, with format',
+      '/usr/bin/socat -d -d pty,link=/dev/ttyS9,b19200,cs7,parenb,cstopb tcp:plc.example:4002,keepalive &',
+      'ttyS9: { server: plc.example, port: 2, dataPort: 4002, commandPort: ?, format: "19200,7E2" }',
+      /no command port/,
+    ],
+    [
+      'the other way around, quoted, with a zone',
+      `exec socat 'TCP6-CONNECT:[fe80::1]:950,interface=eth1' "PTY,link=/var/run/scale,wait-slave" 2>/dev/null`,
+      'scale: { server: fe80-1-eth1, port: 1 }',
+      /no command port/,
+    ],
+    ['no link', 'socat PTY TCP:10.0.0.1:7000', 'ttyNP0: { server: 10.0.0.1, port: 1,', /no link=/],
+    ['TLS', 'socat PTY,link=/dev/ttyNP0 OPENSSL:10.0.0.1:950,verify=0', 'ttyNP0: { server: 10.0.0.1,', /TLS/],
+    ['a server', 'socat TCP-LISTEN:7000,fork FILE:/dev/ttyS0,b9600', 'ttyS0: { device: /dev/ttyS0,', /serves a local/],
+    ['UDP', 'socat PTY,link=/dev/ttyNP0 UDP:10.0.0.1:950', undefined, /joins pty and udp/],
+    ['a service by name', 'socat PTY,link=/dev/ttyNP0 TCP:10.0.0.1:telnet', undefined, /no HOST:PORT/],
+    ['half a command', 'socat PTY', undefined, /two addresses/],
+    ['two commands', 'socat PTY TCP:a:1; socat PTY TCP:b:1', undefined, /more than one/],
+  ];
+  for (const [shows, command, entry, reason] of commands) {
+    test(shows, () => {
+      const { yaml, rows, kind } = read(command);
+      expect(kind).toBe('socat');
+      expect(rows).toMatchObject([{ line: 1, outcome: 'needs a hand', reason: expect.stringMatching(reason) }]);
+      expect(folder.load(yaml).ttys).toEqual([]);
+      if (entry !== undefined) expect(yaml).toContain(`# ${entry.startsWith('ttyS0:') ? '  ' : ''}${entry}`);
+    });
+  }
+
+  test('an entry is good once it has no # and a command port', () => {
+    const { yaml } = read('socat PTY,link=/dev/plc,b9600 TCP:10.0.0.1:4001');
+    const { ttys } = folder.load(uncommented(yaml, 'plc'));
+    expect(ttys).toMatchObject([{ name: 'plc', address: '10.0.0.1', dataPort: 4001, commandPort: 5999 }]);
+  });
+
+  test('a script: commands over several lines, and what is none', () => {
+    const { rows, lines, counts } = read(
+      '#!/bin/sh\nset -e\n\nsocat \\\n  PTY,link=/dev/ttyNP0 \\\n  TCP:10.0.0.1:950 &\nsocat PTY,link=/dev/ttyNP1 TCP:10.0.0.1:951 &\n',
+    );
+    expect(lines).toBe(7);
+    expect(counts).toEqual({ imported: 0, 'needs a hand': 2, skipped: 3 });
+    expect(rows.map((row) => [row.line, row.new])).toEqual([
+      [2, undefined],
+      [4, 'ttyNP0'],
+      [7, 'ttyNP1'],
+    ]);
+  });
+});
+
+const SER2NET = `%YAML 1.1
+---
+# As a distribution ships it, and what was added.
+define: &banner \\r\\nser2net port \\p device \\d [\\s]\\r\\n\\r\\n
+define: &other "port \\p"
+
+connection: &con0096
+    accepter: telnet(rfc2217),tcp,2000
+    enable: on
+    connector: serialdev,
+              /dev/ttyS0,
+              9600n81,local
+    options:
+      banner: *banner
+      kickolduser: true
+
+connection: &con1
+    accepter: tcp,localhost,2001
+    enable: off
+    connector: serialdev,/dev/ttyUSB0,115200e72,local   # the scale
+connection: &gas
+  accepter: conacc(retry-time=1000),pty(link=/dev/ttyNP3)
+  connector: tcp,10.0.0.7,952
+connection: &tls
+  accepter: conacc,pty(link=/dev/ttyNP4)
+  connector: ssl(CA=/etc/ca),tcp,10.0.0.7,951
+connection: &telnet
+  accepter: conacc,pty
+  connector: telnet(rfc2217),tcp,10.0.0.8,4001
+connection: &relay
+  accepter: tcp,3000
+  connector: tcp,10.0.0.8,4002
+connection: &half
+  accepter: tcp,3001
+rotator: &rot
+  accepter: tcp,4000
+  connections: [ con0096 ]
+novelty: 1
+`;
+
+describe('ser2net.yaml', () => {
+  const { yaml, rows, counts, lines, kind } = read(SER2NET);
+
+  test('nothing of it is a tty by itself, and all of it is accounted for', () => {
+    expect(kind).toBe('ser2net');
+    expect(folder.load(yaml).ttys).toEqual([]);
+    expect(lines).toBe(SER2NET.split('\n').length - 1);
+    expect(counts).toMatchObject({ imported: 0, 'needs a hand': 8 });
+    expect(rows.map((row) => [row.line, row.outcome])).toEqual([
+      [1, 'skipped'],
+      [2, 'skipped'],
+      [4, 'skipped'],
+      [5, 'skipped'],
+      [7, 'needs a hand'],
+      [17, 'needs a hand'],
+      [21, 'needs a hand'],
+      [24, 'needs a hand'],
+      [27, 'needs a hand'],
+      [30, 'needs a hand'],
+      [33, 'needs a hand'],
+      [35, 'skipped'],
+      [38, 'needs a hand'],
+    ]);
+  });
+
+  test('what it serves becomes a hint', () => {
+    expect(yaml).toContain('# serialPorts:\n');
+    expect(yaml).toContain('#   ttyS0: { device: /dev/ttyS0, listen: 2000, protocol: rfc2217, format: "9600,8N1" }\n');
+    expect(yaml).toContain(
+      '#   ttyUSB0: { device: /dev/ttyUSB0, listen: "localhost:2001", protocol: raw, format: "115200,7E2" }\n',
+    );
+    expect(rows.find((row) => row.line === 17)?.reason).toMatch(/^is disabled in ser2net; /);
+  });
+
+  test('what it connects to becomes a commented-out tty, which is good once it has no #', () => {
+    expect(yaml).toContain('# ttyNP3: { server: 10.0.0.7, port: 3 }\n');
+    expect(folder.load(uncommented(yaml, 'ttyNP3')).ttys).toMatchObject([
+      { name: 'ttyNP3', dataPort: 952, commandPort: 968 },
+    ]);
+    expect(rows.find((row) => row.line === 24)?.reason).toMatch(/TLS/);
+    expect(rows.find((row) => row.line === 27)?.reason).toMatch(/RFC 2217/);
+  });
+
+  test('what is no YAML is said with its line', () => {
+    expect(() => read('connection: &a\n  accepter: [tcp\nconnection:\n')).toThrow(/^line \d: not valid YAML/);
+  });
+});
+
+describe('what it is', () => {
+  test('told by the content', () => {
+    expect(kindOf('# x\nttymajor=33\n', 'f')).toBe('npreal2');
+    expect(kindOf('0\t10.0.0.1\t950\t966\t1\t0\tttyr00\tcur00\t0\t0\n', 'f')).toBe('npreal2');
+    expect(kindOf(SER2NET, 'f')).toBe('ser2net');
+    expect(kindOf('@reboot /usr/bin/socat PTY TCP:a:1\n', 'f')).toBe('socat');
+  });
+
+  test('or refused, with a way on', () => {
+    expect(() => kindOf('', 'f')).toThrow('f: is not recognised: say what it is with --kind npreal2|ser2net|socat');
+    expect(() => kindOf('2000:telnet:600:/dev/ttyS0:9600\n', 'f')).toThrow(/before version 4/);
+    expect(() => kindOf('version: 1\nservers: {}\n', 'f')).toThrow(/of ttynp already/);
+    expect(() => read('0 a 950 966 1 0 t c 0 0', 'a/b')).toThrow(/"a\/b" cannot begin the name/);
+  });
+});
+
+test('whatever a socat command or a ser2net.yaml says, the result passes the check and makes no tty', () => {
+  const word = fc.oneof(
+    fc.constantFrom(
+      'PTY,link=/dev/a',
+      'TCP:',
+      'TCP:h:950',
+      'OPENSSL:h:1',
+      'link=',
+      '[fe80::1%e]:4001',
+      '/dev/ttyS0',
+      '-',
+    ),
+    fc.constantFrom('tcp,h,950', 'conacc,pty(link=/dev/x)', 'serialdev,/dev/ttyS0,9600n81', '(', '"', '\\', '#', ': '),
+    fc.string({ maxLength: 6, unit: 'binary' }),
+  );
+  const words = fc.array(word, { maxLength: 6 });
+  const socat = words.map((all) => `socat ${all.join(' ')}`);
+  const ser2net = fc
+    .tuple(word, word, word)
+    .map(
+      ([a, c, e]) =>
+        `connection: &x\n  accepter: ${JSON.stringify(a)}\n  connector: ${JSON.stringify(c)}\n  enable: ${JSON.stringify(e)}\n`,
+    );
+  fc.assert(
+    fc.property(fc.oneof(socat, ser2net), (text) => {
+      const { yaml, lines, counts } = read(text);
+      expect(folder.load(yaml).ttys).toEqual([]);
+      expect(counts.imported).toBe(0);
+      expect(lines).toBe(text.replace(/\r?\n$/, '').split(/\r?\n/).length);
+    }),
+    { numRuns: 300 },
+  );
+});
