@@ -1,4 +1,5 @@
-// One datagram to the service manager's socket, with descriptors where there are any (sd_notify(3), "Notes").
+// One datagram to a unix socket: the service manager's, with descriptors where there are any (sd_notify(3), "Notes"), or
+// another's, such as the journal's. Never waits.
 #define _GNU_SOURCE
 #include "module.h"
 
@@ -73,6 +74,27 @@ static napi_value notify(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+// sendDatagram(socketPath, bytes: Uint8Array)
+static napi_value send_datagram(napi_env env, napi_callback_info info) {
+  struct arguments a = take_arguments(env, info);
+  char path[128];
+  size_t path_length = string_argument(&a, 0, path, sizeof path);
+  if (a.bad) return NULL;
+  napi_typedarray_type type = napi_int8_array;
+  void *bytes = NULL;
+  size_t length = 0;
+  bool is_typed = false;
+  if (a.count > 1) napi_is_typedarray(env, a.values[1], &is_typed);
+  if (is_typed) napi_get_typedarray_info(env, a.values[1], &type, &length, &bytes, NULL, NULL);
+  if (type != napi_uint8_array) return throw_errno(env, EINVAL, "sendmsg");
+  struct sockaddr_un address;
+  socklen_t size = fill_address(&address, path, path_length);
+  if (size == 0) return throw_errno(env, EINVAL, "sendmsg");
+  if (send_state(&address, size, bytes, length, NULL, 0) == -1) return throw_errno(env, errno, "sendmsg");
+  return NULL;
+}
+
 void register_notify(napi_env env, napi_value exports) {
   export_function(env, exports, "notify", notify);
+  export_function(env, exports, "sendDatagram", send_datagram);
 }

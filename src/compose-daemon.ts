@@ -15,6 +15,7 @@ import { factories } from './daemon/factories.js';
 import { ServiceManager } from './daemon/service-manager.js';
 import { Supervisor } from './daemon/supervisor.js';
 import { Pump } from './native/pump.js';
+import { isJournalStream, JOURNAL_SOCKET } from './observe/journal.js';
 import { createLog, mayColour, type ProgramLog } from './observe/log.js';
 
 export interface DaemonOptions {
@@ -52,7 +53,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       clock,
       log,
       load: () => load(configFile),
-      faulted: (server, tty, fault, down) => connections.faulted(server, tty, fault, down),
+      faulted: (server, tty, fault, down) =>
+        connections.faulted(server, tty, fault, down, addressOf(supervisor.config, server)),
       recovered: (server, tty) => connections.recovered(server, tty),
       unmade: (server, tty, fault) => connections.unmade(server, tty, fault),
       monotonicMs: () => Number(process.hrtime.bigint()) / 1e6,
@@ -78,7 +80,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     pumpAgeMs: () => Number(process.hrtime.bigint()) / 1e6 - pump.heartbeatMs,
     status: () => statusLine(supervisor),
   });
-  log.log('info', `ttynpd ${packageVersion()} runs: ${statusLine(supervisor)}, ${configFile}`, { event: 'started' });
+  log.log('info', `ttynpd ${packageVersion()} runs: ${statusLine(supervisor)}, ${configFile}`, { event: 'cold-start' });
   manager.ready();
   await untilStopped(supervisor, manager, log);
   manager.stopping();
@@ -129,10 +131,12 @@ function load(configFile: string): { config: ResolvedConfig } | { errors: readon
 
 function logOptions(config: ResolvedConfig, options: DaemonOptions) {
   const { file, maxSizeBytes, maxFiles } = config.log;
+  const journal = config.log.journal ?? (file === null && isJournalStream(process.env.JOURNAL_STREAM, 2));
   return {
     level: options.logLevel ?? config.log.level,
     format: options.logFormat ?? config.log.format,
     colour: mayColour(process.stderr.isTTY, process.env.NO_COLOR),
+    ...(journal ? { journal: JOURNAL_SOCKET } : {}),
     ...(file === null ? {} : { file: { path: file, maxSizeBytes, maxFiles } }),
   };
 }
@@ -152,6 +156,10 @@ function makeDirectory(dir: string): void {
   if (existsSync(dir)) return;
   if (dirname(dir) !== dir) makeDirectory(dirname(dir));
   mkdirSync(dir, { mode: 0o755 });
+}
+
+function addressOf({ servers }: ResolvedConfig, name: string): string | undefined {
+  return servers.find((server) => server.name === name)?.address;
 }
 
 function statusLine(supervisor: Supervisor): string {

@@ -44,6 +44,7 @@ export function resolveConfig(
       maxSizeBytes: value?.log?.maxSize ?? 10 * 1024 * 1024,
       maxFiles: value?.log?.maxFiles ?? 5,
       format: value?.log?.format ?? 'plain',
+      journal: value?.log?.journal ?? null,
     },
     servers: [...servers.values()].flatMap((s) => (s.resolved === undefined ? [] : [s.resolved])),
     ttys,

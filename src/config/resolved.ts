@@ -71,6 +71,8 @@ export interface ResolvedLog {
   readonly maxSizeBytes: number;
   readonly maxFiles: number;
   readonly format: 'plain' | 'json';
+  /** null: where stderr is the journal and no file is named. */
+  readonly journal: boolean | null;
 }
 
 export interface ResolvedConfig {

@@ -159,6 +159,10 @@ export const ConfigSchema = z.strictObject({
       maxSize: size.optional(),
       maxFiles: z.int().min(1).max(100).optional(),
       format: z.enum(['plain', 'json']).optional(),
+      journal: z
+        .boolean()
+        .optional()
+        .describe('with fields, to systemd-journald; default: where stderr is the journal'),
     })
     .optional(),
   defaults: z

@@ -210,7 +210,9 @@ export class Supervisor implements DaemonControl {
 
   #reloaded(result: ReloadResult, message: string): void {
     this.#lastReload = { at: new Date(this.#o.clock.wallTime()).toISOString(), ok: result.ok, message };
-    this.#o.log.log(result.ok ? 'info' : 'error', `reload: ${message}`, { event: 'reload' });
+    this.#o.log.log(result.ok ? 'info' : 'error', `reload: ${message}`, {
+      event: result.ok ? 'config-changed' : 'config-refused',
+    });
     this.#tell({ type: 'reload', result });
   }
 

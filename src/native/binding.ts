@@ -112,6 +112,7 @@ export interface Binding {
   setLinger0(fd: number): void;
 
   notify(socketPath: string, state: string, fds: readonly number[]): void;
+  sendDatagram(socketPath: string, bytes: Uint8Array): void;
 }
 
 /** TTYNP_ADDON names another build of the addon, e.g. one with sanitizers. */

@@ -1,4 +1,5 @@
 // Messages to the service manager (sd_notify(3)): one datagram to $NOTIFY_SOCKET. Does nothing where there is none.
+// And a datagram of any bytes to any unix socket. Neither ever waits.
 import { binding } from './binding.js';
 
 export interface NotifyEnvironment {
@@ -18,4 +19,12 @@ export function notify(
   if (path === undefined || path === '') return false;
   binding.notify(path, state, [...fds]);
   return true;
+}
+
+/**
+ * Sends one datagram to a unix socket by its path. Throws a SystemError where it was not taken: EAGAIN where the receiver
+ * is slow, ENOENT and ECONNREFUSED where there is none, EMSGSIZE where it is too long.
+ */
+export function sendDatagram(path: string, bytes: Uint8Array): void {
+  binding.sendDatagram(path, bytes);
 }

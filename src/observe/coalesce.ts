@@ -9,6 +9,9 @@ export interface Failure {
   /** The cause: what has the same code is the same cause. */
   readonly code: string;
   readonly message: string;
+  /** Of events.ts. */
+  readonly event?: string | undefined;
+  readonly peer?: string | undefined;
 }
 
 interface Group {
@@ -53,17 +56,18 @@ export class FailureLog {
     if (group === undefined) return;
     this.#groups.delete(key);
     group.timer.cancel();
-    const { server, code } = group.first;
+    const { server, code, event, peer } = group.first;
+    const fields = { server, code, ...(event === undefined ? {} : { event }), ...(peer === undefined ? {} : { peer }) };
     // The line names its ports itself.
     const own = `${group.first.tty}: `;
     const message = group.first.message.startsWith(own) ? group.first.message.slice(own.length) : group.first.message;
     const ttys = [...group.ttys];
     if (ttys.length === 1) {
-      this.log.log(group.level, message, { tty: ttys[0], server, code });
+      this.log.log(group.level, message, { tty: ttys[0], ...fields });
       return;
     }
     const more = ttys.length > NAMED ? ` and ${ttys.length - NAMED} more` : '';
     const names = ttys.slice(0, NAMED).join(', ');
-    this.log.log(group.level, `${ttys.length} ports of ${server} (${names}${more}): ${message}`, { server, code });
+    this.log.log(group.level, `${ttys.length} ports of ${server} (${names}${more}): ${message}`, fields);
   }
 }

@@ -1,11 +1,14 @@
-// The log of the program: winston behind the Log of base. Plain lines for people, JSON for machines, to the terminal or a
-// rotated file. Never throws, never blocks on a slow reader, and prints no control character that came from outside.
+// The log of the program: winston behind the Log of base. Plain lines for people, JSON for machines, to the terminal, a
+// rotated file or the journal. Never throws, never blocks on a slow reader, and prints no control character that came
+// from outside.
 //
-//   createLog({ level, format, colour, file?, fd? }, clock) -> ProgramLog { log(), child(), setLevel(), close() }
+//   createLog({ level, format, colour, file?, journal?, fd? }, clock) -> ProgramLog { log(), child(), setLevel(), close() }
 import { Writable } from 'node:stream';
 import winston from 'winston';
 import type { Clock } from '../base/clock.js';
 import type { Log, LogFields, LogLevel } from '../base/log.js';
+import { JournalSink } from './journal.js';
+import { type Line, printable } from './line.js';
 import { DescriptorSink, type RotatedFileOptions, RotatedFileSink, type Sink } from './sinks.js';
 
 export interface LogOptions {
@@ -14,6 +17,8 @@ export interface LogOptions {
   /** Only with `plain`, and never in a file. */
   readonly colour: boolean;
   readonly file?: RotatedFileOptions | undefined;
+  /** The journal's socket; what it does not take goes where lines go without it. */
+  readonly journal?: string | undefined;
   /** Where lines go without a file, or when it fails; 2 unless said. */
   readonly fd?: number | undefined;
 }
@@ -29,6 +34,7 @@ const COLOURS: Readonly<Record<LogLevel, string>> = { error: '31', warn: '33', i
 export function createLog(options: LogOptions, clock: Clock): ProgramLog {
   const descriptor = new DescriptorSink(options.fd ?? 2, clock);
   const sink: Sink = options.file === undefined ? descriptor : new RotatedFileSink(options.file, descriptor, clock);
+  const journal = options.journal === undefined ? undefined : new JournalSink(options.journal);
   const stream = new Writable({
     decodeStrings: false,
     write(chunk, _encoding, done) {
@@ -48,7 +54,9 @@ export function createLog(options: LogOptions, clock: Clock): ProgramLog {
   const withFields = (own: LogFields): Log => ({
     log(level, message, fields) {
       if (!open || (LEVELS[level] ?? 0) > (LEVELS[levelOf(logger.level)] ?? 0)) return;
-      logger.log(level, render({ at: new Date(clock.wallTime()), level, message, fields: { ...own, ...fields } }));
+      const line: Line = { at: new Date(clock.wallTime()), level, message, fields: { ...own, ...fields } };
+      if (journal?.write(line)) return;
+      logger.log(level, render(line));
     },
     child: (fields) => withFields({ ...own, ...fields }),
   });
@@ -68,13 +76,6 @@ export function createLog(options: LogOptions, clock: Clock): ProgramLog {
 /** Whether lines on this descriptor may be coloured: a terminal, and NO_COLOR (no-color.org) unset or empty. */
 export function mayColour(isTerminal: boolean | undefined, noColour: string | undefined): boolean {
   return isTerminal === true && (noColour === undefined || noColour === '');
-}
-
-export interface Line {
-  readonly at: Date;
-  readonly level: LogLevel;
-  readonly message: string;
-  readonly fields: LogFields;
 }
 
 /** `2026-01-31 12:00:01.234 warn  ttyNP7: connection refused peer=192.168.127.254:950` in local time */
@@ -100,17 +101,6 @@ function timestamp(at: Date): string {
 
 function quoted(text: string): string {
   return text === '' || /[\s"=]/.test(text) ? JSON.stringify(text) : text;
-}
-
-/** What a peer or a file name contains must not move the cursor of whoever reads the log, nor forge a line. */
-function printable(text: string): string {
-  let out = '';
-  for (const char of text) {
-    const code = char.codePointAt(0) ?? 0;
-    const control = code < 0x20 || (code >= 0x7f && code < 0xa0) || code === 0x2028 || code === 0x2029;
-    out += control ? `\\x${code.toString(16).padStart(2, '0')}` : char;
-  }
-  return out;
 }
 
 function levelOf(name: string): LogLevel {

@@ -80,3 +80,32 @@ test('ttys that cannot be made for the same cause are one line, those whose name
     'error: 4 ports of boiler (ttyNP0, ttyNP1, ttyNP2 and 1 more): no PTY: out of file descriptors',
   ]);
 });
+
+test('each line names its event and the address, so that the journal finds it', () => {
+  const clock = new ManualClock();
+  const seen: unknown[] = [];
+  const log: Log = { log: (_level, _message, fields) => seen.push([fields?.event, fields?.peer]), child: () => log };
+  const connections = new ConnectionLog(log, clock);
+  connections.faulted('boiler', 'ttyNP0', refused, true, '10.0.0.1');
+  clock.advance(2000);
+  connections.recovered('boiler', 'ttyNP0');
+  clock.advance(2000);
+  connections.faulted('boiler', 'ttyNP0', timeout, false, '10.0.0.1');
+  clock.advance(2000);
+  connections.recovered('boiler', 'ttyNP0');
+  clock.advance(2000);
+  connections.unmade('boiler', 'ttyNP1', new Fault('LINK_PATH_TAKEN', 'taken'));
+  expect(seen).toEqual([
+    ['link-down', '10.0.0.1'],
+    ['link-up', '10.0.0.1'],
+    ['disconnect', '10.0.0.1'],
+    ['connect', '10.0.0.1'],
+    ['tty-failed', undefined],
+  ]);
+});
+
+test('every event that is named has an id in the journal', async () => {
+  const { EVENTS } = await import('../../../src/observe/events.js');
+  for (const name of ['link-down', 'link-up', 'disconnect', 'connect', 'tty-failed'])
+    expect(EVENTS.has(name)).toBe(true);
+});

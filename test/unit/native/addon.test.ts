@@ -51,6 +51,11 @@ test('wrong arguments are TypeErrors, wrong handles errors', () => {
   wrong(binding.createPump).toThrow(TypeError);
   wrong(binding.createPump, 7).toThrow(TypeError);
   wrong(binding.notify, '/x', 'READY=1', ['no number']).toThrow(expect.objectContaining({ code: 'EINVAL' }));
+  for (const bytes of [undefined, 'text', [1], new Uint16Array(2), new ArrayBuffer(2)]) {
+    wrong(binding.sendDatagram, '/x', bytes).toThrow(expect.objectContaining({ code: 'EINVAL' }));
+  }
+  wrong(binding.sendDatagram, '', new Uint8Array(1)).toThrow(expect.objectContaining({ code: 'EINVAL' }));
+  wrong(binding.sendDatagram, '/nonexistent', new Uint8Array(1)).toThrow(expect.objectContaining({ code: 'ENOENT' }));
   wrong(binding.stop, 15, 0, 0).toThrow(expect.objectContaining({ code: 'EBADF' }));
   const r = rig();
   wrong(binding.stop, 0, 4095, 0).toThrow(expect.objectContaining({ code: 'ENOENT' }));
