@@ -53,13 +53,14 @@ export function assemble(found: readonly Item[], rename?: Rename): Assembly {
     return { ...item, outcome: 'needs a hand', reason };
   });
   const servers = new Map<string, Server>();
+  const serverNames = new Set<string>();
   const entries = new Map<Item, Entry>();
   for (const [index, item] of items.entries()) {
     const before = found[index];
     const name = before === undefined ? undefined : names.get(before);
     const { candidate } = item;
     if (candidate === undefined || name === undefined) continue;
-    const server = serverOf(candidate.address, servers);
+    const server = serverOf(candidate.address, servers, serverNames);
     server.used ||= item.outcome === 'imported';
     entries.set(item, { item, candidate, name, server, port: 0 });
   }
@@ -119,11 +120,12 @@ class Taken {
   }
 }
 
-function serverOf(address: string, servers: Map<string, Server>): Server {
+function serverOf(address: string, servers: Map<string, Server>, names: Set<string>): Server {
   const key = isAddress(address) ? canonicalAddress(address) : address;
   const known = servers.get(key);
   if (known !== undefined) return known;
-  const server = { name: serverName(address, new Set([...servers.values()].map((s) => s.name))), address, used: false };
+  const server = { name: serverName(address, names), address, used: false };
+  names.add(server.name);
   servers.set(key, server);
   return server;
 }
@@ -143,6 +145,7 @@ export function serverName(address: string, taken: ReadonlySet<string>): string 
 /** By the table where the TCP ports are in it, else the next free number. Entries that count choose first. */
 function numberPorts(entries: readonly Entry[]): void {
   const used = new Map<Server, Set<number>>();
+  const next = new Map<Server, number>();
   const take = (entry: Entry, port: number | undefined) => {
     const ports = used.get(entry.server) ?? new Set();
     used.set(entry.server, ports);
@@ -157,8 +160,9 @@ function numberPorts(entries: readonly Entry[]): void {
     for (const entry of own()) take(entry, tablePort(entry.candidate, false));
     for (const entry of own()) {
       const ports = used.get(entry.server);
-      let port = 1;
+      let port = next.get(entry.server) ?? 1;
       while (ports?.has(port)) port++;
+      next.set(entry.server, port + 1);
       take(entry, port);
     }
   }

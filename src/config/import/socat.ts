@@ -43,7 +43,9 @@ function readCommand(command: string): Finding {
   const start = SOCAT.exec(command);
   const after = command.slice((start?.index ?? 0) + (start?.[0].length ?? 0));
   if (SOCAT.test(after)) return hand('holds more than one socat command');
-  const words = splitOutside(after.replace(/\s*(&&|\|\||[;&|]).*$/, ''), ' ').filter((word) => word !== '');
+  const words = splitOutside(after.replace(/\s*(&&|\|\||[;&|]).*$/, '').replaceAll('\t', ' '), ' ').filter(
+    (word) => word !== '',
+  );
   const redirected = words.findIndex((word) => /^\d*[<>]/.test(word));
   const addresses = (redirected < 0 ? words : words.slice(0, redirected))
     .filter((word) => word === '-' || !word.startsWith('-'))
