@@ -73,7 +73,7 @@ node_is_new_enough() {
 # Sets `source`, a folder that holds lib/ and service/ (a bundle), or the checkout.
 find_source() {
   archive=''
-  for candidate in "$here"/ttynp-*-linux-"$(architecture)".tar.gz "$here"/build/ttynp-*-linux-"$(architecture)".tar.gz; do
+  for candidate in "$here"/ttynp-*-linux-"$(architecture)".tar.gz; do
     [ -f "$candidate" ] && archive=$candidate
   done
   if [ -x "$here/lib/node/bin/node" ]; then
