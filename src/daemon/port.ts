@@ -13,6 +13,7 @@ import type { Tty } from '../tty/tty.js';
 import type { PortMetrics } from './metrics.js';
 import { failedPortView, portView } from './port-view.js';
 import { TraceFan } from './trace-fan.js';
+import { UseLog } from './use-log.js';
 
 export interface PortOptions {
   readonly config: ResolvedTty;
@@ -35,10 +36,12 @@ export class Port {
   readonly #session: Session | undefined;
   readonly #fault: { fault: Fault; at: string } | undefined;
   readonly #traces: TraceFan;
+  readonly #uses: UseLog;
 
   constructor(options: PortOptions) {
     this.#o = options;
     this.config = options.config;
+    this.#uses = new UseLog(options.log, options.clock);
     this.#traces = new TraceFan(options.clock, (on) => {
       if (this.#session) this.#session.trace = on ? this.#traces : undefined;
     });
@@ -51,7 +54,7 @@ export class Port {
         makeLink: options.makeLink,
         clock: options.clock,
         log: options.log,
-        changed: () => options.changed(this),
+        changed: () => this.#changed(),
         faulted: (fault) => options.faulted(this, fault),
         recovered: () => options.recovered(this),
       });
@@ -59,6 +62,11 @@ export class Port {
       const fault = isFault(error) ? error : new Fault('SYSTEM', messageOf(error), { cause: error });
       this.#fault = { fault, at: new Date(options.clock.wallTime()).toISOString() };
     }
+  }
+
+  #changed(): void {
+    if (this.#session) this.#uses.look(this.#session.record);
+    this.#o.changed(this);
   }
 
   get name(): string {

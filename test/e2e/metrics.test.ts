@@ -21,7 +21,7 @@ beforeAll(async () => {
   whole = await Whole.start({
     simulator: { unpaced: true },
     tty: { disconnectDelay: '50ms' },
-    config: { metrics: { listen: `127.0.0.1:${port}` } },
+    config: { metrics: { listen: `127.0.0.1:${port}` }, log: { level: 'debug' } },
   });
 });
 afterAll(() => whole.close());
@@ -52,6 +52,9 @@ test('what passed is counted, over TCP and on the control socket', async () => {
     app.close();
   }
   await whole.portIs('idle', (view) => view.state === 'idle');
+  const log = whole.daemon.stderr;
+  expect(log).toMatch(/ttyNP0: connected to 127\.0\.0\.1:\d+/);
+  expect(log).toMatch(/ttyNP0: disconnected from \S+ after .*7 bytes sent, 7 received.*event=disconnect.*cause=CLOSED/);
 });
 
 test('a connection that was lost and made again is one reconnect, with its cause', async () => {
