@@ -36,14 +36,13 @@ export class ServiceManager {
     return Number.isFinite(usec) && usec > 0 ? usec / 2000 : 10_000;
   }
 
-  /** Also after a reload. */
+  /** Also after a reload: that feeds no watchdog, so the heartbeats go on as they were. */
   ready(): void {
-    this.#timer?.cancel();
     // An idle daemon that nobody asks does nothing.
     if (!this.#o.present) return;
     this.#status = this.#o.status();
     this.#tell(`READY=1\nSTATUS=${this.#status}`);
-    this.#next();
+    if (this.#timer === undefined) this.#next();
   }
 
   reloading(): void {

@@ -1,0 +1,51 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { Log } from '../../../src/base/log.js';
+import { ServiceManager } from '../../../src/daemon/service-manager.js';
+import { DatagramReceiver } from '../../support/datagram-receiver.js';
+import { ManualClock } from '../../support/manual-clock.js';
+
+const SILENT: Log = { log: () => {}, child: () => SILENT };
+
+let dir: string;
+let receiver: DatagramReceiver;
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'ttynp-notify-'));
+  receiver = await DatagramReceiver.bind(join(dir, 'notify'));
+  vi.stubEnv('NOTIFY_SOCKET', join(dir, 'notify'));
+});
+
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await receiver.close();
+  rmSync(dir, { recursive: true });
+});
+
+test('a daemon that is reloaded every few seconds feeds its watchdog all the same', async () => {
+  const clock = new ManualClock();
+  const manager = new ServiceManager({
+    clock,
+    log: SILENT,
+    present: true,
+    watchdogUsec: '30000000',
+    pumpAgeMs: () => 0,
+    status: () => '2 ports',
+  });
+  const told: string[] = [];
+  const read = async () => told.push(...(await receiver.all()).map((datagram) => datagram.toString()));
+  manager.ready();
+  for (let seconds = 0; seconds < 30; seconds += 10) {
+    clock.advance(10_000);
+    manager.reloading();
+    manager.ready();
+    await read();
+  }
+  manager.stopping();
+  expect(clock.timers).toBe(0);
+  await read();
+  expect(told.filter((state) => state.includes('WATCHDOG=1'))).toHaveLength(2);
+  expect(told.at(-1)).toBe('STOPPING=1');
+});
