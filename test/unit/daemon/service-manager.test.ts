@@ -2,12 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { Log } from '../../../src/base/log.js';
+import { silentLog } from '../../../src/base/log.js';
 import { ServiceManager } from '../../../src/daemon/service-manager.js';
 import { DatagramReceiver } from '../../support/datagram-receiver.js';
 import { ManualClock } from '../../support/manual-clock.js';
-
-const SILENT: Log = { log: () => {}, child: () => SILENT };
 
 let dir: string;
 let receiver: DatagramReceiver;
@@ -28,7 +26,7 @@ test('a daemon that is reloaded every few seconds feeds its watchdog all the sam
   const clock = new ManualClock();
   const manager = new ServiceManager({
     clock,
-    log: SILENT,
+    log: silentLog,
     present: true,
     watchdogUsec: '30000000',
     pumpAgeMs: () => 0,
