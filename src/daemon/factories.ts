@@ -38,7 +38,8 @@ export function factories({ pump, clock, random }: FactoryOptions) {
 
     makeTty: (config: ResolvedConfig, tty: ResolvedTty, log: Log): Tty => {
       const uid = tty.owner === null ? undefined : userId(tty.owner, tty.name);
-      const gid = tty.group === null ? undefined : groupId(tty.group, tty.name);
+      // devpts gives every PTY to the group tty: without a word of the configuration it is the daemon's, as a file would be.
+      const gid = tty.group === null ? process.getegid?.() : groupId(tty.group, tty.name);
       return new PtyTty({
         name: tty.name,
         link: deviceLink(config, tty, log),

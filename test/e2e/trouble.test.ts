@@ -90,6 +90,12 @@ describe('permissions', () => {
     expect(statSync(whole.path()).mode & 0o777).toBe(0o620);
   });
 
+  test('without a word of the configuration the tty is of the daemon', async () => {
+    const whole = await start();
+    const { uid, gid } = statSync(whole.path());
+    expect([uid, gid]).toEqual([process.geteuid?.(), process.getegid?.()]);
+  });
+
   test('who may not use the control socket is told so', async ({ skip }) => {
     if (!root) skip('to be somebody else needs root');
     const whole = await start({ config: { control: { mode: '0600' } } });
