@@ -59,7 +59,10 @@ describe('tcflush(TCIFLUSH)', () => {
     expect((await app.readExactly(7)).toString()).toBe('request');
     expect(r.requests.filter((q) => q.type === 'flush')).toEqual([{ type: 'flush', queue: 'rx' }]);
     const order = r.recorder.records.map((record) => record.type).filter((t) => t === 'flush' || t === 'bytes');
-    expect(order).toEqual(['flush', 'bytes']);
+    // A busy machine lets the paced line carry them in more than one piece.
+    expect(order.indexOf('flush')).toBe(0);
+    expect(order.lastIndexOf('flush')).toBe(0);
+    expect(order.length).toBeGreaterThan(1);
   });
 
   test('nothing that came before is read after, wherever it was', async () => {
