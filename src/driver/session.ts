@@ -129,7 +129,8 @@ export class Session {
     const link = this.#link;
     if (link && this.#linkReady()) await this.#closing.end(link, drainMs);
     this.#offline.end();
-    await this.#closing.discardRest();
+    // A tty that failed has no channel left to take from.
+    if (this.#state.name !== 'failed') await this.#closing.discardRest();
     this.#dispatch({ type: 'stop' });
     this.#o.ticket.leave();
     await link?.close();

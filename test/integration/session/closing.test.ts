@@ -254,6 +254,15 @@ describe('the daemon ends while output is on its way', () => {
     expect(said(r)).toContain('10 bytes');
   });
 
+  test('a port whose tty has failed ends too', async () => {
+    const r = await start();
+    await openUp(r);
+    r.tty.close();
+    r.tty.onEvent({ type: 'failed', reason: 'no PTY left' });
+    await expect(r.session.stop(100)).resolves.toBeUndefined();
+    await until('disconnected', 3000, () => !r.simulator.port(1).up);
+  });
+
   test('a device that answers nothing does not hold it up, and what it never took is said', async () => {
     const r = await start();
     const app = await openUp(r);
