@@ -20,7 +20,7 @@ export const CORE = [
   'channel_calls.c',
   'pump.c',
 ];
-const BINDING = ['module.c', 'pump_napi.c', 'pty.c', 'termios.c', 'socket.c', 'notify.c'];
+const BINDING = ['module.c', 'pump_napi.c', 'pty.c', 'termios.c', 'socket.c', 'notify.c', 'memfd.c'];
 export const WARNINGS = ['-std=gnu11', '-Wall', '-Wextra'];
 
 export function fail(text) {

@@ -58,6 +58,7 @@ const char *errno_name(int number) {
     NAME(EROFS);
     NAME(ESHUTDOWN);
     NAME(ETIMEDOUT);
+    NAME(ETOOMANYREFS);
   }
   return "EUNKNOWN";
 }

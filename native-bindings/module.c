@@ -138,5 +138,6 @@ NAPI_MODULE_INIT() {
   register_termios(env, exports);
   register_socket(env, exports);
   register_notify(env, exports);
+  register_memfd(env, exports);
   return exports;
 }

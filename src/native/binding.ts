@@ -113,6 +113,13 @@ export interface Binding {
 
   notify(socketPath: string, state: string, fds: readonly number[]): void;
   sendDatagram(socketPath: string, bytes: Uint8Array): void;
+  awaitDatagramRoom(socketPath: string, timeoutMs: number): boolean;
+  beginBarrier(socketPath: string): number;
+  awaitEnd(fd: number, timeoutMs: number): boolean;
+
+  createStateFile(name: string, bytes: number): number;
+  descriptorKind(fd: number): string;
+  setCloseOnExec(fd: number): void;
 }
 
 /** TTYNP_ADDON names another build of the addon, e.g. one with sanitizers. */

@@ -1,5 +1,5 @@
 // Messages to the service manager (sd_notify(3)): one datagram to $NOTIFY_SOCKET. Does nothing where there is none.
-// And a datagram of any bytes to any unix socket. Neither ever waits.
+// And a datagram of any bytes to any unix socket. None of them waits, but the two whose names begin with await.
 import { binding } from './binding.js';
 
 export interface NotifyEnvironment {
@@ -27,4 +27,25 @@ export function notify(
  */
 export function sendDatagram(path: string, bytes: Uint8Array): void {
   binding.sendDatagram(path, bytes);
+}
+
+/**
+ * Waits, without turning the event loop, until the socket's receiver has room for a datagram; false when the time is over.
+ * Throws a SystemError where nobody receives.
+ */
+export function awaitDatagramRoom(path: string, timeoutMs: number): boolean {
+  return binding.awaitDatagramRoom(path, Math.max(0, Math.ceil(timeoutMs)));
+}
+
+/**
+ * Sends BARRIER=1. Returns a descriptor, which the caller closes: awaitEnd() on it waits until the manager has handled
+ * everything that was sent before. Throws a SystemError, EAGAIN where the manager is slow.
+ */
+export function beginBarrier(path: string): number {
+  return binding.beginBarrier(path);
+}
+
+/** Waits, without turning the event loop, until nobody holds the other end of this pipe; false when the time is over. */
+export function awaitEnd(fd: number, timeoutMs: number): boolean {
+  return binding.awaitEnd(fd, Math.max(0, Math.ceil(timeoutMs)));
 }
