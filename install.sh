@@ -81,7 +81,8 @@ find_source() {
     say "from the bundle in $here"
   elif [ -n "$archive" ]; then
     say "from the bundle $archive"
-    work=$(mktemp -d)
+    # Where it goes to, so that its files need not be copied again.
+    if [ "$dry" = yes ]; then work=$(mktemp -d); else mkdir -p "$prefix/usr/lib" && work=$(mktemp -d "$prefix/usr/lib/.ttynp.XXXXXX"); fi
     tar -xzf "$archive" -C "$work" --strip-components=1
     source=$work
   elif [ -f "$here/package.json" ] && node_is_new_enough && command -v "${CC:-cc}" >/dev/null 2>&1; then
@@ -124,8 +125,13 @@ install_program() {
   say "  copy the program to $lib"
   [ "$dry" = no ] || return 0
   rm -rf "$lib.new" "$lib.old"
-  mkdir -p "$lib.new"
-  if [ -d "$source/lib" ]; then cp -R "$source/lib/." "$lib.new/"; else copy_checkout "$lib.new"; fi
+  if [ "$source" = "$work" ]; then
+    mv "$source/lib" "$lib.new"
+  else
+    mkdir -p "$lib.new"
+    if [ -d "$source/lib" ]; then cp -R "$source/lib/." "$lib.new/"; else copy_checkout "$lib.new"; fi
+  fi
+  install -m 755 "$source/service/ttynpd-stop" "$lib.new/ttynpd-stop"
   chmod -R u=rwX,go=rX "$lib.new"
   [ "$(id -u)" -ne 0 ] || chown -R -h root:root "$lib.new"
   if [ -d "$lib" ]; then mv "$lib" "$lib.old"; fi

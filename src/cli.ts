@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // ttynp: composes the commands. Each is in a file of its own in cli/; nothing is decided here but exit codes and how an
-// error looks: 0 done, 1 failed, 2 not a command. An error is one line with a hint; a stack only with --debug.
+// error looks: 0 done, 1 failed, 2 not a command, 78 the daemon cannot start with its configuration. An error is one line
+// with a hint; a stack only with --debug.
 //
 //   runCli(argv, io?) -> exit code
 import { realpathSync } from 'node:fs';
@@ -31,6 +32,9 @@ import { UsageError } from './cli/usage.js';
 import { watchCommand } from './cli/watch.js';
 import { DEFAULT_CONFIG_FILE } from './config/load.js';
 import { ConfigFault } from './config/problems.js';
+
+/** sysexits(3); systemctl shows it as 78/CONFIG. */
+const EX_CONFIG = 78;
 
 type DaemonArguments = GlobalArguments & {
   readonly 'log-format': 'plain' | 'json' | undefined;
@@ -119,7 +123,7 @@ function tell(error: unknown, argv: readonly string[], io: CommandIo): number {
   if (argv.includes('--debug') && error instanceof Error) io.err(`${error.stack}\n`);
   if (error instanceof ConfigFault) {
     io.err(error.errors.map((line) => `${line}\n`).join(''));
-    return 1;
+    return argv[0] === 'daemon' ? EX_CONFIG : 1;
   }
   const usage = error instanceof UsageError || (error instanceof Error && error.name === 'YError');
   const hint = usage

@@ -9,11 +9,13 @@ import { ConfigFault } from './config/problems.js';
 import type { ResolvedConfig } from './config/resolved.js';
 import { MetricsServer } from './control/metrics-server.js';
 import { ControlServer } from './control/server.js';
+import { configAtStart } from './daemon/config-at-start.js';
 import { ConnectionLog } from './daemon/connection-log.js';
 import { descriptorLimit, descriptorWarning } from './daemon/descriptor-limit.js';
 import { factories } from './daemon/factories.js';
 import { ServiceManager } from './daemon/service-manager.js';
 import { Supervisor } from './daemon/supervisor.js';
+import { notify } from './native/notify.js';
 import { Pump } from './native/pump.js';
 import { isJournalStream, JOURNAL_SOCKET } from './observe/journal.js';
 import { createLog, mayColour, type ProgramLog } from './observe/log.js';
@@ -32,8 +34,13 @@ const STOP_LIMIT_MS = 4500;
 /** Resolves when the daemon has ended: 0 after SIGTERM or SIGINT. Rejects with a Fault where it cannot start. */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
   const configFile = resolve(options.configFile);
-  const { config } = loadConfig(configFile);
   const clock = new SystemClock();
+  const config = await configAtStart({
+    load: () => loadConfig(configFile).config,
+    runtimeDirectory: process.env.RUNTIME_DIRECTORY,
+    clock,
+    waiting: (error) => notify(`STATUS=waiting for a valid configuration: ${error}`),
+  });
   const log = createLog(logOptions(config, options), clock);
   prepareRuntimeDir(config.runtimeDir);
   // First of all: it tells whether another daemon lives, before a link of its is touched.

@@ -226,11 +226,11 @@ describe('taken', () => {
   test('a configuration file that is not there, and one that is no YAML', async () => {
     const whole = await start({ idle: true });
     const missing = await run([process.execPath, CLI, 'daemon', '-c', join(whole.dir, 'none.yaml')]);
-    expect(missing.code).toBe(1);
+    expect(missing.code).toBe(78);
     expectOneLine(missing.stderr, 'none.yaml');
     writeFileSync(whole.configFile, 'version: 1\nttys: [unclosed\n');
     const broken = new Child([process.execPath, CLI, 'daemon', '-c', whole.configFile]);
-    expect((await broken.exit()).code).toBe(1);
+    expect((await broken.exit()).code).toBe(78);
     expect(broken.stderr).toMatch(/ttynp\.yaml:\d+: /);
     expect(broken.stderr).not.toMatch(/\n\s+at /);
   });
