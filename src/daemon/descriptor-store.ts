@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../base/clock.js';
 import { Fault, messageOf } from '../base/fault.js';
 import type { Log } from '../base/log.js';
 import { closeFd, isSystemError } from '../native/socket.js';
+import { descriptorLimit } from './descriptor-limit.js';
 import { type Environment, takeInherited } from './inherited-descriptors.js';
 import { type ManagerWire, NotifyWire } from './manager-wire.js';
 import { StoreQueue } from './store-queue.js';
@@ -15,10 +16,18 @@ const RETRY_MAX_MS = 100;
 /** What systemd takes for a name (fdname_is_valid): it calls the descriptor "stored" where it does not like the name. */
 const NAME = /^[\x20-\x39\x3b-\x7e]{1,255}$/;
 
+/**
+ * A service whose start is given more than this cannot be started at all any more. systemd moves the descriptors below
+ * RLIMIT_NOFILE, with some of its own, before exec; and the kernel takes no string of the environment that is longer than
+ * MAX_ARG_STRLEN, the one with all the names (execve(2)).
+ */
+const SPARE_DESCRIPTORS = 64;
+const NAMES_MAX_BYTES = 131_072 - 'LISTEN_FDNAMES='.length - 1;
+
 export interface DescriptorStore {
   /** False: puts are refused, removals and barriers do nothing. Descriptors may have been adopted nevertheless. */
   readonly present: boolean;
-  /** How many descriptors the manager keeps; it drops what is more without a word. */
+  /** How many descriptors the manager keeps (it drops what is more without a word) and can pass to a start. */
   readonly limit: number;
   /** How many it has, or will have when everything queued was sent. */
   readonly used: number;
@@ -56,7 +65,11 @@ export interface DescriptorStoreOptions {
   readonly wire?: ManagerWire;
 }
 
-/** To be called once, before anything else closes or opens descriptors. */
+/**
+ * To be called once, before anything else closes or opens descriptors. LimitNOFILE of the unit must be above its
+ * FileDescriptorStoreMax, the soft limit too: with more than that in the store systemd cannot start it any more, and which
+ * soft limit there was at the start cannot be seen from here, because Node raises it.
+ */
 export function openDescriptorStore(options: DescriptorStoreOptions): DescriptorStore {
   return new ManagerStore(options);
 }
@@ -64,9 +77,17 @@ export function openDescriptorStore(options: DescriptorStoreOptions): Descriptor
 function storeLimit(environment: Environment, log: Log): number {
   const { NOTIFY_SOCKET, FDSTORE } = environment;
   if (!NOTIFY_SOCKET || !FDSTORE) return 0;
-  if (/^\d{1,9}$/.test(FDSTORE)) return Number(FDSTORE);
-  log.log('warn', `no descriptor store: FDSTORE is ${JSON.stringify(FDSTORE.slice(0, 40))}, not a number`);
-  return 0;
+  if (!/^\d{1,9}$/.test(FDSTORE)) {
+    log.log('warn', `no descriptor store: FDSTORE is ${JSON.stringify(FDSTORE.slice(0, 40))}, not a number`);
+    return 0;
+  }
+  const startable = Math.max(0, descriptorLimit() - SPARE_DESCRIPTORS);
+  if (Number(FDSTORE) <= startable) return Number(FDSTORE);
+  log.log(
+    'warn',
+    `of the ${FDSTORE} descriptors in the store ${startable} are used: a start with more than LimitNOFILE fails`,
+  );
+  return startable;
 }
 
 class ManagerStore implements DescriptorStore {
@@ -79,6 +100,8 @@ class ManagerStore implements DescriptorStore {
   readonly #entries = new Map<string, number>();
   readonly #adopted = new Map<string, number>();
   #used = 0;
+  /** Of LISTEN_FDNAMES at the next start. */
+  #nameBytes = 0;
   #timer: Timer | undefined;
   #retryMs = RETRY_MIN_MS;
   #full = false;
@@ -110,7 +133,7 @@ class ManagerStore implements DescriptorStore {
   put(name: string, fd: number): boolean {
     if (!NAME.test(name)) throw new Fault('SYSTEM', `no name for a stored descriptor: ${JSON.stringify(name)}`);
     if (!this.present) return false;
-    if (this.#used - this.#stored(name) >= this.limit) return this.#refuse(name);
+    if (!this.#hasRoom(name)) return this.#refuse(name);
     try {
       this.#queue.put(name, fd);
     } catch (error) {
@@ -129,7 +152,7 @@ class ManagerStore implements DescriptorStore {
     this.#count(name, -this.#stored(name));
     this.#queue.remove(name);
     this.#send();
-    if (!this.#full || this.#used >= this.limit) return;
+    if (!this.#full || this.#used >= this.limit || this.#nameBytes >= NAMES_MAX_BYTES) return;
     this.#full = false;
     this.#log.log('info', `the descriptor store has room again: ${this.#used} of ${this.limit} are used`);
   }
@@ -179,7 +202,10 @@ class ManagerStore implements DescriptorStore {
     return [...names];
   }
 
-  /** Under one name the manager passes the newest first. The others go, there too, by putting the first once more. */
+  /**
+   * Under one name the manager passes the newest first (but a reload of the manager turns the order of its store). The others
+   * go, there too, by putting the first once more.
+   */
   #adopt(name: string, fd: number): void {
     const first = this.#adopted.get(name);
     if (first === undefined) {
@@ -201,13 +227,23 @@ class ManagerStore implements DescriptorStore {
   #count(name: string, change: number): void {
     const now = this.#stored(name) + change;
     this.#used += change;
+    this.#nameBytes += change * (Buffer.byteLength(name) + 1);
     if (now > 0) this.#entries.set(name, now);
     else this.#entries.delete(name);
   }
 
+  #hasRoom(name: string): boolean {
+    const stored = this.#stored(name);
+    const bytes = this.#nameBytes + (1 - stored) * (name.length + 1);
+    return this.#used - stored < this.limit && bytes <= NAMES_MAX_BYTES;
+  }
+
   #refuse(name: string): false {
     if (!this.#full)
-      this.#log.log('warn', `the descriptor store is full (${this.limit}): ${name} will not outlive a restart`);
+      this.#log.log(
+        'warn',
+        `the descriptor store is full (${this.#used} of ${this.limit}): ${name} will not outlive a restart`,
+      );
     this.#full = true;
     return false;
   }

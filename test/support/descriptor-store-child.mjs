@@ -21,7 +21,7 @@ const names = {
 };
 const AsyncFunction = (async () => {}).constructor;
 
-process.on('SIGTERM', () => process.exit(store.barrier(5000) ? 0 : 1));
+process.on('SIGTERM', () => process.exit(store.barrier(20_000) ? 0 : 1));
 notify('READY=1');
 for await (const line of createInterface({ input: process.stdin })) {
   const { id, code } = JSON.parse(line);

@@ -31,7 +31,7 @@ interface Answer {
 }
 
 export interface ManagerOptions {
-  /** FileDescriptorStoreMax */
+  /** FileDescriptorStoreMax; 2048 unless told otherwise. */
   readonly limit?: number;
   /** For every start. */
   readonly env?: StartEnvironment;
@@ -54,7 +54,7 @@ export class ServiceManagerStandIn {
     this.#dir = mkdtempSync(join(tmpdir(), 'ttynp-manager-'));
     this.#env = options.env ?? {};
     const path = join(this.#dir, 'notify');
-    this.#child = new Child(['/usr/bin/python3', PROGRAM, path, String(options.limit ?? 4096), ...command]);
+    this.#child = new Child(['/usr/bin/python3', PROGRAM, path, String(options.limit ?? 2048), ...command]);
     this.#child.process.stdout.on('data', (text: string) => this.#read(text));
   }
 
@@ -104,6 +104,11 @@ export class ServiceManagerStandIn {
   /** SIGINT, the end, and the store is given up: `systemctl stop`. */
   async stop(): Promise<number | null> {
     return asCode(await this.#ask('stop'));
+  }
+
+  /** The manager writes its store down and reads it again, which turns the order. */
+  daemonReload(): Promise<unknown> {
+    return this.#ask('daemon-reload');
   }
 
   /** The names of what is stored, the newest first. */

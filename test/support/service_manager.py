@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import platform
+import resource
 import select
 import signal
 import socket
@@ -297,6 +298,7 @@ def obey(manager, request):
         'restart': lambda: restart(manager, env, answer),
         'kill9': lambda: kill9(manager, env, answer),
         'stop': lambda: stop(manager, answer),
+        'daemon-reload': lambda: answer(manager.store.entries.reverse()),  # reading it back prepends each
         'store': lambda: answer([name for _, name in manager.store.entries]),
         'tell': lambda: answer(os.write(manager.stdin, request['text'].encode())),
         'pause': lambda: answer(manager.pause(True)),
@@ -310,6 +312,8 @@ def obey(manager, request):
 
 def main():
     path, limit, *command = sys.argv[1:]
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # LimitNOFILE of the unit, too
     manager = Manager(path, int(limit), command)
     poller.register(manager.notify.fileno(), select.EPOLLIN)
     poller.register(0, select.EPOLLIN)

@@ -176,6 +176,28 @@ test('two of a name: the newest is taken, and the store has one afterwards', asy
   expect(await child.run(CONTENT)).toBe('new');
 });
 
+test('a reload of the manager turns the order of its store: names are what counts', async () => {
+  const child = await start();
+  await child.run(`
+    for (const name of ['a', 'b', 'c']) {
+      const fd = createStateFile(name, 0);
+      fs.writeSync(fd, name);
+      store.put(name, fd);
+    }`);
+  await child.run('return store.barrier(5000)');
+  expect(await child.manager.store()).toEqual(['c', 'b', 'a']);
+  for (const order of ['a b c', 'c b a']) {
+    await child.manager.daemonReload();
+    expect((await child.manager.store()).join(' ')).toBe(order);
+    await child.restart();
+    expect(
+      await child.run(`
+        const content = (name) => fs.readFileSync('/proc/self/fd/' + store.take(name)).toString();
+        return [store.adopted.join(' '), content('a') + content('b') + content('c')];`),
+    ).toEqual([order, 'abc']);
+  }
+});
+
 test('systemctl stop: the store is given up', async () => {
   const child = await start();
   const { port, next } = await listen();

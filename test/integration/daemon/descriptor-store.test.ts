@@ -146,12 +146,27 @@ test('no more than the manager keeps: refused, with one line when it begins and 
   expect((await child.manager.store()).sort()).toEqual(['b', 'c', 'd']);
   expect(child.manager.count('store-full')).toBe(0);
   expect(child.log).toEqual([
-    'warn: the descriptor store is full (3): d will not outlive a restart',
+    'warn: the descriptor store is full (3 of 3): d will not outlive a restart',
     'info: the descriptor store has room again: 2 of 3 are used',
   ]);
   // What is adopted is counted, too.
   await child.restart();
   expect(await put('e')).toBe(false);
+});
+
+test('no longer names than a start can be given: full before it, and the next start has them all', async () => {
+  const child = await start();
+  const names = await child.run(`
+    let names = 0;
+    while (store.put(('tty-' + names).padEnd(255, 'x'), createStateFile('x', 1))) names++;
+    store.barrier(10000);
+    return names;`);
+  // execve(2): a string of the environment has at most 32 pages.
+  expect(names).toBe(Math.floor((32 * 4096 - 'LISTEN_FDNAMES='.length - 1) / 256));
+  expect(await child.run(`return [store.put('small', 0), store.put('small', 0)]`)).toEqual([true, true]);
+  expect(await child.restart()).toBe(0);
+  expect(await child.run('return store.adopted.length')).toBe(Number(names) + 1);
+  expect(child.log).toEqual([expect.stringMatching(/^warn: the descriptor store is full \(511 of 2048\): tty-511x+ /)]);
 });
 
 test('without a store nothing is told, and nothing fails', async () => {

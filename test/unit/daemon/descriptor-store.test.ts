@@ -3,6 +3,7 @@
 import { closeSync, fstatSync, readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { descriptorLimit } from '../../../src/daemon/descriptor-limit.js';
 import { type DescriptorStore, openDescriptorStore } from '../../../src/daemon/descriptor-store.js';
 import type { ManagerWire } from '../../../src/daemon/manager-wire.js';
 import { createStateFile } from '../../../src/native/descriptor.js';
@@ -157,6 +158,12 @@ test('what is no descriptor is an error, and what has the name stays', () => {
   expect(() => store.put('a', 99_999)).toThrow(expect.objectContaining({ code: 'EBADF' }));
   expect([...wire.stored]).toEqual([['a', ino]]);
   expect(store.used).toBe(1);
+});
+
+test('of a store beyond LimitNOFILE no more is used than a start can be given', () => {
+  const { store, log } = rig(999_999_999);
+  expect(store.limit).toBe(descriptorLimit() - 64);
+  expect(log.lines).toEqual([expect.stringMatching(/^warn: of the 999999999 descriptors in the store \d+ are used/)]);
 });
 
 test('closed, it owes nothing to anybody', () => {
