@@ -1,6 +1,8 @@
 // The events that the log knows by name, in the groups of an NPort's system log (System, Network, Config, OpMode), each with
 // the MESSAGE_ID that the journal finds it by (sd_journal_print(3), "128-bit ids"). An id never changes and is never reused.
-// Data only; who writes a line names its event in the field `event`. A name that is not here has no id.
+// Data only; who writes a line names its event in the field `event`. A name that is not here has no id. An NPort's Config
+// group also has imported, exported and event log cleared: `ttynp import` and `config show` only print, and nothing here
+// empties a log. What was imported is told as config-changed when the daemon takes it.
 
 export type EventGroup = 'system' | 'network' | 'config' | 'opmode';
 
@@ -61,24 +63,8 @@ export const EVENTS: ReadonlyMap<string, EventEntry> = new Map<string, EventEntr
     },
   ],
   [
-    'config-imported',
-    {
-      group: 'config',
-      messageId: 'ceb257e172b747709cee7e874677fab7',
-      means: 'A configuration of another program was taken over.',
-    },
-  ],
-  [
-    'config-exported',
-    { group: 'config', messageId: 'a30c7cf7db95472295ba3295a109b596', means: 'The configuration was given out.' },
-  ],
-  [
     'program-upgraded',
     { group: 'config', messageId: '8f4d7de32c364d0a835a841480277cbd', means: 'Another version runs than before.' },
-  ],
-  [
-    'event-log-cleared',
-    { group: 'config', messageId: 'c1c49e1d6bf64b558a6352fc9626fcc7', means: 'The log was emptied.' },
   ],
   [
     'connect',
