@@ -27,7 +27,10 @@ run() {
   say "  $*"
   [ "$dry" = yes ] || "$@"
 }
-clean_up() { [ -z "$work" ] || rm -rf "$work"; }
+clean_up() {
+  [ -z "$work" ] || rm -rf "$work"
+  [ "$dry" = yes ] || rm -rf "${lib:-/nonexistent}.new"
+}
 trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
 
@@ -131,7 +134,7 @@ install_program() {
     mkdir -p "$lib.new"
     if [ -d "$source/lib" ]; then cp -R "$source/lib/." "$lib.new/"; else copy_checkout "$lib.new"; fi
   fi
-  install -m 755 "$source/service/ttynpd-stop" "$lib.new/ttynpd-stop"
+  install -m 755 "$source/service/ttynpd-stop" "$source/service/ttynpd-wait" "$lib.new/"
   chmod -R u=rwX,go=rX "$lib.new"
   [ "$(id -u)" -ne 0 ] || chown -R -h root:root "$lib.new"
   if [ -d "$lib" ]; then mv "$lib" "$lib.old"; fi
@@ -217,7 +220,7 @@ take_away() {
     if [ -e "$prefix$place" ]; then run rm -f "$prefix$place"; fi
   done
   run rm -f "$prefix/usr/bin/ttynp" "$prefix/usr/bin/ttynpd"
-  run rm -rf "$lib"
+  run rm -rf "$lib" "$lib.old"
   [ -z "$prefix" ] || return 0
   if systemd_runs; then run systemctl daemon-reload; fi
   run rm -rf /run/ttynp

@@ -1,6 +1,7 @@
-// `npm run bundle`: build/ttynp-VERSION-linux-ARCH.tar.gz and build/ttynp_VERSION_ARCH.deb, which need neither a compiler nor a
-// registry nor a Node of the machine they are installed on. Node's own binary comes from the npm package that carries it.
-// Packages what install.sh installs, so that both ways put the same files in the same places.
+// `npm run bundle [-- --arch arm64] [--version V] [--output DIR]`: ttynp-VERSION-linux-ARCH.tar.gz and ttynp_VERSION_ARCH.deb in
+// build/, which need neither a compiler nor a registry nor a Node of the machine they are installed on. Node's own binary comes
+// from the npm package that carries it. Packages what install.sh installs, so that both ways put the same files in the same
+// places. For another architecture than this machine's $CC is the cross compiler (gcc-aarch64-linux-gnu libc6-dev-arm64-cross).
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -16,8 +17,9 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { buildAddon } from '../native-bindings/build.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
@@ -25,10 +27,22 @@ const BUILD = join(ROOT, 'build');
 /** An LTS release; what is downloaded stays in build/node. */
 const NODE = '22.23.3';
 const DEBIAN = { x64: 'amd64', arm64: 'arm64' };
+const COMPILER = { x64: 'x86_64-linux-gnu-gcc', arm64: 'aarch64-linux-gnu-gcc' };
+/** e_machine of an ELF file, elf(5). */
+const ELF = { x64: 62, arm64: 183 };
 
-const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
-// The addon is compiled for the machine that runs this: a bundle for arm64 is made on arm64.
-const arch = process.arch;
+const PACKAGE = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+const { values: asked } = parseArgs({
+  options: {
+    arch: { type: 'string', default: process.arch },
+    version: { type: 'string', default: PACKAGE.version },
+    output: { type: 'string', default: BUILD },
+  },
+});
+const { arch, version } = asked;
+const output = resolve(asked.output);
+const foreign = arch !== process.arch;
+if (foreign) process.env.CC ??= COMPILER[arch];
 
 function fail(text) {
   process.stderr.write(`bundle: ${text}\n`);
@@ -49,17 +63,38 @@ function nodeBinary() {
   if (!existsSync(binary)) {
     rmSync(dir, { recursive: true, force: true });
     mkdirSync(dir, { recursive: true });
-    const [archive] = readPacked(dir);
+    const [archive] = readPacked(dir, `node-linux-${arch}@${NODE}`);
     run('tar', ['-xzf', join(dir, archive), '-C', dir, 'package/bin/node', 'package/LICENSE']);
     rmSync(join(dir, archive));
   }
-  const said = run(binary, ['--version']).trim();
-  if (said !== `v${NODE}`) fail(`${binary} is ${said}, not v${NODE}`);
+  mustBeFor(binary, arch);
+  const said = foreign ? undefined : run(binary, ['--version']).trim();
+  if (said !== undefined && said !== `v${NODE}`) fail(`${binary} is ${said}, not v${NODE}`);
   return { binary, license: join(dir, 'package', 'LICENSE') };
 }
 
-function readPacked(dir) {
-  run('npm', ['pack', '--silent', '--pack-destination', dir, `node-linux-${arch}@${NODE}`], { cwd: dir });
+function mustBeFor(file, wanted) {
+  const machine = readFileSync(file).readUInt16LE(18);
+  if (machine !== ELF[wanted]) fail(`${file} is not for ${wanted}: its ELF machine is ${machine}`);
+}
+
+/** What npm would have installed in place of this module on the other architecture: the same version. */
+function foreignModule(path) {
+  const { name, version: same } = JSON.parse(readFileSync(join(path, 'package.json'), 'utf8'));
+  const other = name.replace(`-linux-${process.arch}`, `-linux-${arch}`);
+  const dir = join(BUILD, 'node', `${other.replace('/', '-')}-${same}`);
+  if (!existsSync(join(dir, 'package'))) {
+    rmSync(dir, { recursive: true, force: true });
+    mkdirSync(dir, { recursive: true });
+    const [archive] = readPacked(dir, `${other}@${same}`);
+    run('tar', ['-xzf', join(dir, archive), '-C', dir]);
+    rmSync(join(dir, archive));
+  }
+  return join(dir, 'package');
+}
+
+function readPacked(dir, name) {
+  run('npm', ['pack', '--silent', '--pack-destination', dir, name], { cwd: dir });
   const found = readdirSync(dir).filter((name) => name.endsWith('.tgz'));
   return found.length === 1 ? found : fail(`npm pack left ${found.length} archives in ${dir}`);
 }
@@ -69,10 +104,11 @@ function copyModules(lib) {
   const listed = run('npm', ['ls', '--omit=dev', '--all', '--parseable']).split('\n');
   const modules = listed.filter((path) => path.startsWith(`${ROOT}/node_modules/`));
   for (const path of modules) {
-    const to = join(lib, relative(ROOT, path));
+    const to = join(lib, relative(ROOT, path)).replace(`-linux-${process.arch}`, `-linux-${arch}`);
     if (to.endsWith('/node-api-headers')) continue;
     mkdirSync(dirname(to), { recursive: true });
-    cpSync(path, to, { recursive: true, filter: (file) => !/\.(map|d\.[cm]?ts)$/.test(file) });
+    const from = foreign && path.endsWith(`-linux-${process.arch}`) ? foreignModule(path) : path;
+    cpSync(from, to, { recursive: true, filter: (file) => !/\.(map|d\.[cm]?ts)$/.test(file) });
   }
 }
 
@@ -82,10 +118,12 @@ function lay(dir) {
   const lib = join(dir, 'lib');
   mkdirSync(join(lib, 'node', 'bin'), { recursive: true });
   cpSync(join(ROOT, 'dist'), join(lib, 'dist'), { recursive: true });
-  for (const file of ['package.json', 'LICENSE']) copyFileSync(join(ROOT, file), join(lib, file));
+  writeFileSync(join(lib, 'package.json'), `${JSON.stringify({ ...PACKAGE, version }, null, 2)}\n`);
+  copyFileSync(join(ROOT, 'LICENSE'), join(lib, 'LICENSE'));
   copyModules(lib);
   const addon = join(lib, 'native-bindings', 'build', 'ttynp.node');
   buildAddon(addon);
+  mustBeFor(addon, arch);
   rmSync(`${addon}.stamp`);
   const node = nodeBinary();
   copyFileSync(node.binary, join(lib, 'node', 'bin', 'node'));
@@ -158,7 +196,7 @@ Version: ${version}
 Architecture: ${DEBIAN[arch]}
 Maintainer: ttynp <root@localhost>
 Installed-Size: ${Math.round(sizeOf(join(root, 'usr')) / 1024)}
-Depends: libc6 (>= 2.28), libstdc++6, systemd
+Depends: libc6 (>= 2.34), libstdc++6, systemd
 Section: comm
 Priority: optional
 Description: serial ports of device servers as local ttys
@@ -190,9 +228,10 @@ run('npm', ['run', '--silent', 'build']);
 const name = `ttynp-${version}-linux-${arch}`;
 const bundle = join(BUILD, name);
 lay(bundle);
-const archive = join(BUILD, `${name}.tar.gz`);
+mkdirSync(output, { recursive: true });
+const archive = join(output, `${name}.tar.gz`);
 run('tar', ['--owner=0', '--group=0', '--numeric-owner', '--sort=name', '-czf', archive, '-C', BUILD, name]);
-const deb = join(BUILD, `ttynp_${version}_${DEBIAN[arch]}.deb`);
+const deb = join(output, `ttynp_${version}_${DEBIAN[arch]}.deb`);
 debian(bundle, deb);
 rmSync(bundle, { recursive: true });
 tell(archive);

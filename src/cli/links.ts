@@ -23,20 +23,14 @@ export interface LinkChanges {
 
 /** As the service sees it, whoever asks: root's runtime directory, and names in /dev. */
 const SERVICE: Environment = { uid: 0, runtimeHome: undefined, devWritable: true };
-const WAIT_STEP_MS = 50;
-const WAIT_MS = 10_000;
 
-type LinksArguments = GlobalArguments & { readonly dev: string; readonly wait: boolean };
+type LinksArguments = GlobalArguments & { readonly dev: string };
 
 export const linksCommand = (io: CommandIo): CommandModule<GlobalArguments, LinksArguments> => ({
   command: 'links',
   describe: false,
-  builder: (yargs) =>
-    yargs
-      .option('dev', { type: 'string', default: '/dev', describe: 'Where the links are made' })
-      .option('wait', { type: 'boolean', default: false, describe: 'Make nothing: wait until all are there' }),
+  builder: (yargs) => yargs.option('dev', { type: 'string', default: '/dev', describe: 'Where the links are made' }),
   handler: async (args) => {
-    if (args.wait) return await waitForLinks(configured(args), args.dev, io, new SystemClock());
     const changes = await settledLinks(() => configured(args), args.dev, new SystemClock());
     for (const path of changes.made) io.out(`${path}: made\n`);
     for (const path of changes.removed) io.out(`${path}: removed\n`);
@@ -47,20 +41,6 @@ export const linksCommand = (io: CommandIo): CommandModule<GlobalArguments, Link
 
 function configured(args: GlobalArguments): ResolvedConfig {
   return loadConfig(args.config ?? DEFAULT_CONFIG_FILE, SERVICE).config;
-}
-
-/** So that what is ordered after the daemon finds its tty. A name that cannot be made is told, and delays nothing for ever. */
-async function waitForLinks(config: ResolvedConfig, dev: string, io: CommandIo, clock: Clock): Promise<void> {
-  for (let waited = 0; waited < WAIT_MS; waited += WAIT_STEP_MS) {
-    if (missingLinks(config, dev).length === 0) return;
-    await pause(clock, WAIT_STEP_MS);
-  }
-  for (const path of missingLinks(config, dev)) io.err(`${path}: not there after ${WAIT_MS} ms\n`);
-  process.exitCode = 1;
-}
-
-export function missingLinks(config: ResolvedConfig, dev: string): string[] {
-  return [...wantedLinks(config, dev)].flatMap(([path, target]) => (linkTarget(path) === target ? [] : [path]));
 }
 
 function pause(clock: Clock, ms: number): Promise<void> {

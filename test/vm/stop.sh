@@ -9,5 +9,5 @@ for _ in $(seq 30); do
   sleep 0.1
 done
 kill -9 "$pid" 2>/dev/null
-rm -f run/qemu.pid run/disk.ext4
+rm -f run/qemu.pid
 exit 0
