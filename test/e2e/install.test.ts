@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -59,6 +60,11 @@ test('installs what works from there, keeps the configuration the second time, a
     '/usr/share/zsh/vendor-completions/_ttynp',
   ]);
   expect(existsSync(`${prefix}/usr/lib/ttynp/node_modules/vitest`)).toBe(false);
+  // What the unit runs besides the daemon.
+  const unit = readFileSync(`${ROOT}/service/ttynpd.service`, 'utf8');
+  for (const [, program] of unit.matchAll(/^Exec\w+=[+-]*(\/usr\/lib\/ttynp\/\S+)/gm)) {
+    expect(statSync(`${prefix}${program}`).mode & 0o777).toBe(0o755);
+  }
   const config = `${prefix}/etc/ttynp/ttynp.yaml`;
   expect(await run([`${prefix}/usr/bin/ttynp`, 'config', 'check', config])).toMatchObject({ code: 0 });
 

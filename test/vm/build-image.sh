@@ -8,15 +8,13 @@ mkdir -p "$vm"
 cd "$vm"
 root=$vm/rootfs
 
-if [ ! -f rootfs.tar ]; then
-  mmdebstrap --quiet --variant=minbase \
-    --include=systemd-sysv,systemd,udev,dbus,kmod,python3,python3-serial,iproute2,procps,busybox-static,linux-image-amd64 \
-    bookworm rootfs.tar.new
-  mv rootfs.tar.new rootfs.tar
-fi
+mmdebstrap --quiet --variant=minbase \
+  --include=systemd-sysv,systemd,udev,dbus,kmod,python3,python3-serial,iproute2,procps,busybox-static,linux-image-amd64 \
+  bookworm rootfs.tar
 rm -rf "$root"
 mkdir "$root"
 tar -C "$root" -xpf rootfs.tar
+rm rootfs.tar
 
 install -m 755 "$here/agent.py" "$root/opt/agent.py"
 echo guest > "$root/etc/hostname"

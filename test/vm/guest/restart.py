@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 
 from traffic import LINE, Traffic
@@ -71,18 +72,40 @@ def await_that(what, condition, seconds=60):
     expect(what, False)
 
 
+class Names:
+    """Whether the names in /dev were there all the time: another program may open one at any moment."""
+
+    def __init__(self, *paths):
+        self.paths, self.gone, self.running = paths, set(), True
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+        self.thread.start()
+
+    def watch(self):
+        while self.running:
+            self.gone.update(path for path in self.paths if not os.path.exists(path))
+            time.sleep(0.02)
+
+    def stop(self):
+        self.running = False
+        self.thread.join()
+        return sorted(self.gone)
+
+
 def unnoticed(act):
     """Restarts while one tty carries traffic and another is open and idle."""
     busy, idle = Traffic("/dev/ttyNP0"), Traffic("/dev/ttyNP1")
     await_that("four connections", lambda: len(connections()) == 4)
     busy.start()
-    expect("traffic before", busy.await_lines(20000))
+    expect("traffic before", busy.await_lines(4000))
     far, before, old = FarEnd(), connections(), main_pid()
+    names = Names("/dev/ttyNP0", "/dev/ttyNP1")
     act()
+    gone = names.stop()
+    expect("the names in /dev stay %s" % gone, not gone)
     expect("another process", main_pid() not in (0, old))
     expect("traffic after", busy.await_lines(1000))
     expect("the same TCP connections %s" % sorted(before), connections() == before)
-    while busy.sent * LINE < BYTES and not busy.error and busy.await_lines(4000, 30):
+    while busy.sent * LINE < BYTES and not busy.error and busy.await_lines(1000, 30):
         pass
     busy.stop()
     print(busy.describe())
