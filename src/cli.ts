@@ -6,30 +6,13 @@
 //   runCli(argv, io?) -> exit code
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import yargs, { type CommandModule } from 'yargs';
+import yargs, { type Argv, type CommandModule } from 'yargs';
 import { packageVersion } from './api/version.js';
 import { isFault, messageOf } from './base/fault.js';
-import { auditCommand } from './cli/audit.js';
-import { benchCommand } from './cli/bench.js';
-import { configCommand } from './cli/config.js';
-import { demoCommand } from './cli/demo.js';
-import { doctorCommand } from './cli/doctor.js';
-import { healthCommand } from './cli/health.js';
-import { importCommand } from './cli/import.js';
 import { type CommandIo, standardIo } from './cli/io.js';
-import { linksCommand } from './cli/links.js';
-import { metricsCommand } from './cli/metrics.js';
-import { portCommand } from './cli/port.js';
-import { portsCommand } from './cli/ports.js';
-import { reloadCommand } from './cli/reload.js';
-import { serverCommand } from './cli/server.js';
-import { simulateCommand } from './cli/simulate.js';
 import type { GlobalArguments } from './cli/socket.js';
-import { statusCommand } from './cli/status.js';
 import { clean } from './cli/text.js';
-import { traceCommand } from './cli/trace.js';
 import { UsageError } from './cli/usage.js';
-import { watchCommand } from './cli/watch.js';
 import { DEFAULT_CONFIG_FILE } from './config/load.js';
 import { ConfigFault } from './config/problems.js';
 
@@ -62,31 +45,40 @@ const daemonCommand: CommandModule<GlobalArguments, DaemonArguments> = {
   },
 };
 
-function parser(argv: readonly string[], io: CommandIo) {
-  return yargs([...argv])
+type Add = (y: Argv<GlobalArguments>, io: CommandIo) => Promise<unknown>;
+
+/** Each is loaded where it is asked for: a short command, and the daemon after a crash, are there sooner. */
+const COMMANDS: ReadonlyMap<string, Add> = new Map<string, Add>([
+  ['status', async (y, io) => y.command((await import('./cli/status.js')).statusCommand(io))],
+  ['ports', async (y, io) => y.command((await import('./cli/ports.js')).portsCommand(io))],
+  ['port', async (y, io) => y.command((await import('./cli/port.js')).portCommand(io))],
+  ['watch', async (y, io) => y.command((await import('./cli/watch.js')).watchCommand(io))],
+  ['trace', async (y, io) => y.command((await import('./cli/trace.js')).traceCommand(io))],
+  ['reload', async (y, io) => y.command((await import('./cli/reload.js')).reloadCommand(io))],
+  ['health', async (y, io) => y.command((await import('./cli/health.js')).healthCommand(io))],
+  ['metrics', async (y, io) => y.command((await import('./cli/metrics.js')).metricsCommand(io))],
+  ['config', async (y, io) => y.command((await import('./cli/config.js')).configCommand(io))],
+  ['server', async (y, io) => y.command((await import('./cli/server.js')).serverCommand(io))],
+  ['import', async (y, io) => y.command((await import('./cli/import.js')).importCommand(io))],
+  ['daemon', async (y) => y.command(daemonCommand)],
+  ['links', async (y, io) => y.command((await import('./cli/links.js')).linksCommand(io))],
+  ['doctor', async (y, io) => y.command((await import('./cli/doctor.js')).doctorCommand(io))],
+  ['audit', async (y, io) => y.command((await import('./cli/audit.js')).auditCommand(io))],
+  ['bench', async (y, io) => y.command((await import('./cli/bench.js')).benchCommand(io))],
+  ['simulate', async (y) => y.command((await import('./cli/simulate.js')).simulateCommand)],
+  ['demo', async (y) => y.command((await import('./cli/demo.js')).demoCommand)],
+]);
+
+async function parser(argv: readonly string[], io: CommandIo): Promise<Argv<GlobalArguments>> {
+  const y = yargs([...argv])
     .scriptName('ttynp')
     .usage('$0 COMMAND: serial ports of device servers as ttys of this machine')
     .option('socket', { type: 'string', describe: "The daemon's control socket" })
     .option('config', { alias: 'c', type: 'string', describe: `The configuration file (${DEFAULT_CONFIG_FILE})` })
-    .option('debug', { type: 'boolean', default: false, describe: 'Show the stack of an error' })
-    .command(statusCommand(io))
-    .command(portsCommand(io))
-    .command(portCommand(io))
-    .command(watchCommand(io))
-    .command(traceCommand(io))
-    .command(reloadCommand(io))
-    .command(healthCommand(io))
-    .command(metricsCommand(io))
-    .command(configCommand(io))
-    .command(serverCommand(io))
-    .command(importCommand(io))
-    .command(daemonCommand)
-    .command(linksCommand(io))
-    .command(doctorCommand(io))
-    .command(auditCommand(io))
-    .command(benchCommand(io))
-    .command(simulateCommand)
-    .command(demoCommand)
+    .option('debug', { type: 'boolean', default: false, describe: 'Show the stack of an error' });
+  const asked = COMMANDS.get(argv[0] ?? '');
+  for (const add of asked === undefined ? COMMANDS.values() : [asked]) await add(y, io);
+  return y
     .demandCommand(1, 'no command given')
     .strict()
     .recommendCommands()
@@ -112,7 +104,7 @@ function usageText(message: string | null): string {
 export async function runCli(argv: readonly string[], io: CommandIo = standardIo()): Promise<number> {
   process.exitCode = 0;
   try {
-    await parser(argv, io).parseAsync();
+    await (await parser(argv, io)).parseAsync();
     return Number(process.exitCode);
   } catch (error) {
     return tell(error, argv, io);
