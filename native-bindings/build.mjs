@@ -14,6 +14,7 @@ export const CORE = [
   'errno.c',
   'termios_core.c',
   'park.c',
+  'keep.c',
   'timers.c',
   'channel.c',
   'channel_tty.c',

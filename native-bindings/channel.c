@@ -16,7 +16,7 @@
 #define WORTHWHILE_ROOM 512  // do not read an application's output in smaller pieces than this
 
 void channel_raise(struct channel *c, uint32_t events) {
-  c->events |= events;
+  c->kept->events |= events;
   c->pump->has_events = true;
 }
 
@@ -37,28 +37,35 @@ uint64_t channel_output_queue(const struct channel *c) {
   return (uint64_t)queued < c->sent ? (uint64_t)queued : c->sent;
 }
 
+// What an earlier process gave to this socket, and the peer has not taken, counts as sent: fences wait for it.
+void channel_resume_count(struct channel *c) {
+  int queued = 0;
+  c->adopted = false;
+  if (RETRY(ioctl(c->net_fd, SIOCOUTQ, &queued)) == 0 && queued > 0) c->sent += (uint64_t)queued;
+}
+
 // Drops the oldest `bytes` of what is parked.
 size_t channel_drop_down(struct channel *c, size_t bytes, enum channel_counter cause) {
   struct park *park = &c->parked[DOWN];
-  size_t dropped = bytes < park->length ? bytes : park->length;
+  size_t dropped = bytes < park_length(park) ? bytes : park_length(park);
   park_consume(park, dropped);
-  if (c->held > park->length) c->held = park->length;
+  if (c->kept->held > park_length(park)) c->kept->held = park_length(park);
   channel_count(c, cause, (double)dropped);
-  channel_set_gauge(c, DOWN_PARKED, (double)park->length);
+  channel_set_gauge(c, DOWN_PARKED, (double)park_length(park));
   channel_advance_fences(c, dropped);
   return dropped;
 }
 
 size_t channel_drop_up(struct channel *c, size_t bytes, enum channel_counter cause) {
   struct park *park = &c->parked[UP];
-  size_t dropped = bytes < park->length ? bytes : park->length;
+  size_t dropped = bytes < park_length(park) ? bytes : park_length(park);
   park_consume(park, dropped);
-  if (park->length == 0) {
+  if (park_length(park) == 0) {
     retry_disarm(&c->up_retry);
     c->tty_out_idle = false;
   }
   channel_count(c, cause, (double)dropped);
-  channel_set_gauge(c, UP_PARKED, (double)park->length);
+  channel_set_gauge(c, UP_PARKED, (double)park_length(park));
   return dropped;
 }
 
@@ -120,12 +127,21 @@ static size_t send_room(struct channel *c) {
 
 static void send_parked(struct channel *c) {
   struct park *park = &c->parked[DOWN];
-  if (c->net_fd < 0 || park->length <= c->held) return;
-  size_t sendable = park->length - c->held;
+  if (c->net_fd < 0 || park_length(park) <= c->kept->held) return;
+  size_t sendable = park_length(park) - c->kept->held;
   size_t room = send_room(c);
   size_t asked = sendable < room ? sendable : room;
-  size_t done = asked > 0 ? send_down(c, park->data + park->start, asked) : 0;
-  park_consume(park, done);
+  size_t done = 0;
+  while (done < asked) {
+    const uint8_t *bytes;
+    size_t piece = park_first(park, &bytes);
+    if (piece > asked - done) piece = asked - done;
+    park_offer(park, piece);
+    size_t sent = send_down(c, bytes, piece);
+    park_consume(park, sent);
+    done += sent;
+    if (sent < piece) break;
+  }
   // What the socket has room for, but may not have yet, has no event of its own.
   if (done == asked && asked < sendable && asked > 0) retry_arm(c, &c->look_ahead_retry, true);
 }
@@ -133,17 +149,23 @@ static void send_parked(struct channel *c) {
 // How much may be read. The rest of what a writer who is gone has left is little and goes into the park: only when all
 // of it is read is the end seen, and can be waited for or given up.
 static size_t read_room(struct channel *c) {
-  if (c->hung_up || (c->net_fd < 0 && c->offline.mode == OFFLINE_BLOCK)) return PUMP_PARK_BYTES - c->parked[DOWN].length;
+  if (c->hung_up || (c->net_fd < 0 && c->offline.mode == OFFLINE_BLOCK)) return PUMP_PARK_BYTES - park_length(&c->parked[DOWN]);
   return c->net_fd < 0 ? SCRATCH_BYTES : send_room(c);
 }
 
 static bool takes_down(const struct channel *c) {
   if (c->stopped[DOWN] || c->tty_failed) return false;
-  if (c->kind == TTY_PTY && !c->open) return false;
+  if (c->kind == TTY_PTY && !c->kept->open) return false;
   // A writer that is gone cannot be blocked.
-  if (c->hung_up && c->parked[DOWN].length < PUMP_PARK_BYTES) return true;
-  if (c->net_fd >= 0) return c->parked[DOWN].length == 0 && !c->net_ending;
+  if (c->hung_up && park_length(&c->parked[DOWN]) < PUMP_PARK_BYTES) return true;
+  if (c->net_fd >= 0) return park_length(&c->parked[DOWN]) == 0 && !c->net_ending;
   return c->offline.mode != OFFLINE_BLOCK;
+}
+
+// What of the bytes in hand found no room. A process that is killed meanwhile has them in one place or the other.
+static bool park_hand_rest(struct channel *c, enum direction direction, const uint8_t *bytes, size_t length) {
+  c->pump->hand->parked_at = c->parked[direction].ring->tail + length;
+  return park_append(&c->parked[direction], bytes, length);
 }
 
 // Bytes were taken from the tty; the last `held` of them may belong to settings that the device does not have yet.
@@ -160,42 +182,52 @@ static void deliver_down(struct channel *c, const uint8_t *bytes, size_t length,
     size_t limit = c->offline.mode == OFFLINE_HOLD ? c->offline.bytes : PUMP_PARK_BYTES;
     size_t dropped = park_append_over(&c->parked[DOWN], bytes, length, limit);
     channel_count(c, DOWN_OVERFLOWED, (double)dropped);
-    c->held += held;
-    if (c->held > c->parked[DOWN].length) c->held = c->parked[DOWN].length;
+    c->kept->held += held;
+    if (c->kept->held > park_length(&c->parked[DOWN])) c->kept->held = park_length(&c->parked[DOWN]);
     return;
   }
-  size_t sendable = c->parked[DOWN].length == 0 && !c->net_ending ? length - held : 0;
+  size_t sendable = park_length(&c->parked[DOWN]) == 0 && !c->net_ending ? length - held : 0;
   if (c->hung_up && sendable > 0) {
     size_t room = send_room(c);
     if (sendable > room) sendable = room;
   }
+  struct hand *hand = c->pump->hand;
+  hand->held = held;
+  hand->offered = sendable;
   size_t done = sendable > 0 ? send_down(c, bytes, sendable) : 0;
+  hand->done = done;
+  hand->offered = 0;
   if (done == length) return;
-  if (!park_append(&c->parked[DOWN], bytes + done, length - done, PUMP_PARK_BYTES)) {
+  if (!park_hand_rest(c, DOWN, bytes + done, length - done)) {
     channel_count(c, DOWN_DROPPED, (double)(length - done));
     return;
   }
-  c->held += held;
+  c->kept->held += held;
   if (length - done > held) channel_count(c, DOWN_STALLS, 1);
 }
 
 static bool must_poll_termios(const struct channel *c) {
-  return c->kind == TTY_PTY && (c->termios.c_lflag & EXTPROC) == 0;
+  return c->kind == TTY_PTY && (c->kept->termios.c_lflag & EXTPROC) == 0;
 }
 
 // Reads until a short read, or until all is read when the application has gone.
 static enum tty_read gather(struct channel *c, size_t room, size_t *gathered, size_t *held) {
   uint8_t *scratch = c->pump->scratch;
+  struct hand *hand = c->pump->hand;
   while (*gathered < room) {
     if (must_poll_termios(c) && tty_poll_termios(c)) return TTY_STATUS;
     size_t asked = room - *gathered;
     size_t got = 0;
+    hand->reading = true;
     enum tty_read outcome = tty_read(c, scratch + *gathered, asked, &got);
+    if (outcome == TTY_DATA) hand->length = *gathered + got;
+    hand->reading = false;
     if (outcome == TTY_STATUS) {
       if (got & TIOCPKT_FLUSHWRITE) {
         channel_count(c, DOWN_TAKEN, (double)*gathered);
         channel_count(c, DOWN_DROPPED, (double)*gathered);
         *gathered = 0;
+        hand->length = 0;
       }
       if (c->stopped[DOWN]) return outcome;
       continue;
@@ -218,8 +250,10 @@ void channel_move_down(struct channel *c) {
   if (room == 0) return;
   size_t gathered = 0;
   size_t held = 0;
+  hand_take(c, DOWN);
   enum tty_read outcome = gather(c, room, &gathered, &held);
   deliver_down(c, c->pump->scratch, gathered, held);
+  hand_release(c);
   if (outcome == TTY_CLOSED) tty_became_closed(c);
   if (outcome == TTY_FAILED) {
     c->tty_failed = true;
@@ -248,13 +282,21 @@ static size_t write_up(struct channel *c, const uint8_t *bytes, size_t length) {
 
 static void write_parked(struct channel *c, bool told_writable) {
   struct park *park = &c->parked[UP];
-  if (park->length == 0) return;
-  size_t done = write_up(c, park->data + park->start, park->length);
-  park_consume(park, done);
+  if (park_length(park) == 0) return;
+  size_t done = 0;
+  while (park_length(park) > 0) {
+    const uint8_t *bytes;
+    size_t piece = park_first(park, &bytes);
+    park_offer(park, piece);
+    size_t written = write_up(c, bytes, piece);
+    park_consume(park, written);
+    done += written;
+    if (written < piece) break;
+  }
   if (c->tty_failed) channel_drop_up(c, SIZE_MAX, UP_DROPPED);
   if (done > 0) c->tty_out_idle = false;
   if (done == 0 && told_writable) c->tty_out_idle = true;
-  if (park->length > 0) {
+  if (park_length(park) > 0) {
     // EPOLLOUT of a PTY master comes only when the slave is dry: look again before.
     retry_arm(c, &c->up_retry, done > 0);
   } else {
@@ -263,14 +305,14 @@ static void write_parked(struct channel *c, bool told_writable) {
 }
 
 static bool delivers_up(const struct channel *c) {
-  return c->kind != TTY_PTY || c->open;
+  return c->kind != TTY_PTY || c->kept->open;
 }
 
 static bool takes_up(const struct channel *c) {
   if (c->net_fd < 0 || c->stopped[UP]) return false;
   if (!delivers_up(c) || c->tty_failed) return true;
-  if (c->net_ending) return c->parked[UP].length < PUMP_PARK_BYTES;
-  return c->parked[UP].length == 0;
+  if (c->net_ending) return park_length(&c->parked[UP]) < PUMP_PARK_BYTES;
+  return park_length(&c->parked[UP]) == 0;
 }
 
 static void deliver_up(struct channel *c, const uint8_t *bytes, size_t length) {
@@ -281,10 +323,14 @@ static void deliver_up(struct channel *c, const uint8_t *bytes, size_t length) {
     channel_count(c, c->tty_failed ? UP_DROPPED : UP_UNREAD, (double)length);
     return;
   }
-  size_t done = c->parked[UP].length == 0 ? write_up(c, bytes, length) : 0;
+  bool first = park_length(&c->parked[UP]) == 0;
+  struct hand *hand = c->pump->hand;
+  if (first) hand->offered = length;
+  size_t done = first ? write_up(c, bytes, length) : 0;
+  hand->done = done;
+  hand->offered = 0;
   if (done == length) return;
-  bool first = c->parked[UP].length == 0;
-  if (c->tty_failed || !park_append(&c->parked[UP], bytes + done, length - done, PUMP_PARK_BYTES)) {
+  if (c->tty_failed || !park_hand_rest(c, UP, bytes + done, length - done)) {
     channel_count(c, UP_DROPPED, (double)(length - done));
     return;
   }
@@ -295,16 +341,22 @@ static void deliver_up(struct channel *c, const uint8_t *bytes, size_t length) {
 
 static void move_up(struct channel *c) {
   uint8_t *scratch = c->pump->scratch;
+  struct hand *hand = c->pump->hand;
   for (int round = 0; takes_up(c); round++) {
     if (round >= UP_ROUNDS) {
       if (c->net_ending) pump_mark_dirty(c);  // the rest has no event of its own
       return;
     }
     size_t asked = UP_CHUNK;
-    if (c->net_ending && asked > PUMP_PARK_BYTES - c->parked[UP].length) asked = PUMP_PARK_BYTES - c->parked[UP].length;
+    if (c->net_ending && asked > PUMP_PARK_BYTES - park_length(&c->parked[UP])) asked = PUMP_PARK_BYTES - park_length(&c->parked[UP]);
+    hand_take(c, UP);
+    hand->reading = true;
     ssize_t n = RETRY(recv(c->net_fd, scratch, asked, MSG_DONTWAIT));
+    if (n > 0) hand->length = (uint64_t)n;
+    hand->reading = false;
+    if (n > 0) deliver_up(c, scratch, (size_t)n);
+    hand_release(c);
     if (n > 0) {
-      deliver_up(c, scratch, (size_t)n);
       if ((size_t)n < asked && !c->net_ending) return;
       continue;
     }
@@ -333,18 +385,18 @@ static void end_net(struct channel *c) {
 
 static void update_interest(struct channel *c) {
   uint32_t tty = 0;
-  bool present = c->kind != TTY_PTY || (c->open && !c->hung_up);
+  bool present = c->kind != TTY_PTY || (c->kept->open && !c->hung_up);
   if (present && !c->tty_failed) {
     if (c->kind == TTY_PTY) tty |= EPOLLPRI;
     if (takes_down(c) && c->look_ahead_retry.at == NEVER) tty |= EPOLLIN;
-    if (c->parked[UP].length > 0 && !c->tty_out_idle) tty |= EPOLLOUT;
+    if (park_length(&c->parked[UP]) > 0 && !c->tty_out_idle) tty |= EPOLLOUT;
   }
   pump_set_interest(c, false, &c->tty_interest, tty);
 
   uint32_t net = 0;
   if (c->net_fd >= 0 && !c->net_ending) {
     net |= takes_up(c) ? EPOLLIN : EPOLLRDHUP;
-    if (c->parked[DOWN].length > c->held && c->look_ahead_retry.at == NEVER) net |= EPOLLOUT;
+    if (park_length(&c->parked[DOWN]) > c->kept->held && c->look_ahead_retry.at == NEVER) net |= EPOLLOUT;
   }
   pump_set_interest(c, true, &c->net_interest, net);
 }
@@ -364,7 +416,7 @@ void channel_work(struct channel *c, uint32_t ready) {
     return;
   }
   uint64_t now = c->pump->now;
-  if (c->kind == TTY_PTY && (ready & TTY_READY_HUP)) c->hung_up = c->open;
+  if (c->kind == TTY_PTY && (ready & TTY_READY_HUP)) c->hung_up = c->kept->open;
   if (ready & NET_READY_END) c->net_ending = true;
   if (c->termios_poll_at <= now) tty_poll_termios(c);
 
@@ -385,7 +437,7 @@ void channel_work(struct channel *c, uint32_t ready) {
   end_net(c);
 
   channel_check_fences(c);
-  channel_set_gauge(c, DOWN_PARKED, (double)c->parked[DOWN].length);
-  channel_set_gauge(c, UP_PARKED, (double)c->parked[UP].length);
+  channel_set_gauge(c, DOWN_PARKED, (double)park_length(&c->parked[DOWN]));
+  channel_set_gauge(c, UP_PARKED, (double)park_length(&c->parked[UP]));
   update_interest(c);
 }

@@ -16,12 +16,43 @@
 #define TERMIOS_POLL_MS 30
 #define SCRATCH_BYTES 65536
 
-// Bytes that wait in the pump: data[start .. start + length).
+// Totals since the park was made: tail - head bytes wait. `offered`: a write was given the bytes up to there.
+struct ring {
+  uint64_t head;
+  uint64_t tail;
+  uint64_t offered;
+};
+
+// Bytes that wait in the pump.
 struct park {
   uint8_t *data;
-  size_t capacity;
-  size_t start;
-  size_t length;
+  struct ring *ring;
+};
+
+// What of a channel outlives the process (keep.c). Only what another process needs to go on, and no pointer.
+struct kept {
+  uint64_t magic;
+  uint64_t id;
+  struct ring rings[2];
+  size_t held;          // the last `held` parked down bytes must wait for resume
+  uint32_t events;      // raised and not taken yet
+  bool open;            // an application has the tty open, as far as was told
+  bool cleared;         // closed, and nothing of the last opener is left
+  bool output_stopped;  // tcflow(TCOOFF)
+  struct termios2 termios;
+};
+
+// The bytes between a read and the write that follows, of the one channel that the thread works on. They lie in scratch.
+struct hand {
+  uint64_t magic;
+  uint64_t id;         // of the channel, 0: nothing
+  uint64_t length;     // taken from one side
+  uint64_t done;       // of them given to the other side
+  uint64_t offered;    // more of them that a write has been given, and has not told of
+  uint64_t held;
+  uint64_t parked_at;  // the ring's tail once the rest is parked; 0: it is not being parked
+  uint32_t direction;
+  bool reading;        // a read was begun and has not told what it took
 };
 
 struct fence {
@@ -65,16 +96,12 @@ struct channel {
   int watch;              // inotify, -1: none
   struct saw saw;
   char *slave_path;
-  bool open;            // an application has it open, as far as was told
   bool hung_up;         // the last one has closed it, but not all it wrote has been read
   bool shared;          // a second open was seen while it was open
   uint64_t closed_at;   // a close was told while it stayed open; 0: none since it became so
   bool open_untold;     // poll said that it is open before inotify did
-  bool output_stopped;  // tcflow(TCOOFF)
-  bool cleared;         // closed, and nothing of the last opener is left
   bool tty_failed;
   bool tty_out_idle;  // EPOLLOUT came without room: rely on the timer
-  struct termios2 termios;
 
   int net_fd;  // -1: none
   uint32_t net_interest;
@@ -88,7 +115,8 @@ struct channel {
 
   bool stopped[2];
   struct park parked[2];
-  size_t held;  // the last `held` parked down bytes must wait for resume
+  struct kept *kept;
+  bool adopted;  // its next socket has been given bytes by an earlier process
 
   struct retry up_retry;
   struct retry look_ahead_retry;
@@ -97,7 +125,6 @@ struct channel {
   struct fence fences[PUMP_MAX_FENCES];
   struct tap tap;
 
-  uint32_t events;
   bool dirty;
 };
 
@@ -109,6 +136,7 @@ struct pump {
   int wake_fd;
   int inotify_fd;
   bool stopping;
+  bool frozen;  // the thread has ended
   _Atomic bool watchdog;
   _Atomic uint64_t heartbeat_ns;
 
@@ -124,7 +152,10 @@ struct pump {
   uint64_t next_timer;  // no timer is due before it
   uint64_t now;
 
-  uint8_t scratch[SCRATCH_BYTES];
+  struct hand *hand;
+  uint8_t *scratch;  // of the hand
+  struct hand was;   // what an earlier process had in hand
+  uint8_t was_bytes[SCRATCH_BYTES];
 };
 
 // What epoll said about a channel, beside EPOLL* of one side.
@@ -158,6 +189,7 @@ void channel_lose_net(struct channel *c, int error);
 void channel_unjoin(struct channel *c, struct offline offline);
 void channel_move_down(struct channel *c);
 uint64_t channel_output_queue(const struct channel *c);
+void channel_resume_count(struct channel *c);
 
 // timers.c
 void retry_arm(struct channel *c, struct retry *retry, bool progress);
@@ -179,11 +211,25 @@ void tty_check_dry(struct channel *c);
 enum reset_result tty_reset(struct channel *c);
 
 // park.c
-bool park_append(struct park *park, const uint8_t *bytes, size_t length, size_t limit);
+size_t park_length(const struct park *park);
+size_t park_first(const struct park *park, const uint8_t **bytes);
+bool park_append(struct park *park, const uint8_t *bytes, size_t length);
 size_t park_append_over(struct park *park, const uint8_t *bytes, size_t length, size_t limit);
+void park_offer(struct park *park, size_t bytes);
 void park_consume(struct park *park, size_t bytes);
-void park_clear(struct park *park);
-void park_free(struct park *park);
+size_t park_copy(const struct park *park, uint8_t *into);
 void tap_record(struct channel *c, enum direction direction, const uint8_t *bytes, size_t length);
+
+
+// keep.c
+int kept_map(struct channel *c, int fd, bool adopt);
+void kept_unmap(struct channel *c);
+void kept_recover(struct channel *c);
+struct hand *hand_map(int fd);
+void hand_unmap(struct hand *hand);
+uint8_t *hand_scratch(struct hand *hand);
+void hand_begin(struct hand *hand, struct hand *was, uint8_t *bytes);
+void hand_take(struct channel *c, enum direction direction);
+void hand_release(struct channel *c);
 
 #endif

@@ -19,8 +19,7 @@ static void free_channel(struct channel *c) {
   }
   p->channels[c->id] = NULL;
   while (p->used > 0 && p->channels[p->used - 1] == NULL) p->used--;
-  park_free(&c->parked[DOWN]);
-  park_free(&c->parked[UP]);
+  kept_unmap(c);
   free(c->tap.data);
   free(c->slave_path);
   free(c);
@@ -53,22 +52,48 @@ static struct channel *new_channel(pump *p, const struct channel_options *option
   p->channels[id] = c;
   if (id >= p->used) p->used = id + 1;
   pump_count_live(1, 0);
-  return c;
+  if (kept_map(c, options->keep_fd, options->adopt) == 0) return c;
+  int error = errno;
+  free_channel(c);
+  errno = error;
+  return NULL;
 }
 
-static int open_pty(struct channel *c, const char *path) {
+// Whoever opened it, closed it or changed its settings since the earlier process looked is found as at any other look.
+static void adopt_pty(struct channel *c) {
+  c->adopted = true;
+  c->stopped[DOWN] = true;
+  c->stopped[UP] = true;
+  kept_recover(c);
+  c->kept->events &= EVENT_SETTINGS | EVENT_FLUSH_INPUT | EVENT_FLUSH_OUTPUT;
+  if (c->kept->events != 0) c->pump->has_events = true;
+  channel_set_gauge(c, TTY_OPEN, c->kept->open ? 1 : 0);
+  channel_set_gauge(c, ADOPTED_OPEN, c->kept->open ? 1 : 0);
+  if (!c->kept->open) return;
+  tty_poll_termios(c);
+  tty_look(c, false, false);
+}
+
+static int open_pty(struct channel *c, const struct channel_options *options) {
+  const char *path = options->slave_path;
   c->slave_path = strdup(path);
   if (c->slave_path == NULL) return -1;
   c->watch = inotify_add_watch(c->pump->inotify_fd, path, IN_OPEN | IN_CLOSE_WRITE | IN_CLOSE_NOWRITE);
-  if (c->watch == -1 || termios_get(c->tty_fd, &c->termios) == -1) return -1;
+  if (c->watch == -1) return -1;
+  if (options->adopt) {
+    adopt_pty(c);
+    if (c->kept->open) return 0;
+  } else if (termios_get(c->tty_fd, &c->kept->termios) == -1) {
+    return -1;
+  }
   tty_reset(c);  // looks; and a PTY that nobody has open is clear for its first opener
   return 0;
 }
 
 static int open_side(struct channel *c, const struct channel_options *options) {
-  if (c->kind == TTY_PTY) return open_pty(c, options->slave_path);
+  if (c->kind == TTY_PTY) return open_pty(c, options);
   if (c->kind == TTY_CONNECT) return pump_set_interest(c, false, &c->tty_interest, EPOLLOUT);
-  c->open = true;
+  c->kept->open = true;
   channel_set_gauge(c, TTY_OPEN, 1);
   return pump_set_interest(c, false, &c->tty_interest, EPOLLIN);
 }
@@ -105,6 +130,7 @@ int channel_attach(pump *p, uint32_t id, int net_fd, struct offline on_loss) {
       c->net_fd = -1;
     } else {
       c->on_loss = on_loss;
+      if (c->adopted) channel_resume_count(c);
       c->unacknowledged = channel_output_queue(c);
       channel_set_gauge(c, NET_ERRNO, 0);
       channel_set_gauge(c, ATTACHED, 1);
@@ -152,7 +178,7 @@ int channel_stop(pump *p, uint32_t id, enum direction direction) {
 // A stop that its caller was not told of yet: it will be told, and resumes then.
 static bool stopped_untold(const struct channel *c, enum direction direction) {
   uint32_t stops = direction == DOWN ? EVENT_SETTINGS | EVENT_FLUSH_INPUT | EVENT_FLUSH_OUTPUT : EVENT_FLUSH_INPUT;
-  return c->events & stops;
+  return c->kept->events & stops;
 }
 
 int channel_resume(pump *p, uint32_t id, enum direction direction) {
@@ -160,7 +186,7 @@ int channel_resume(pump *p, uint32_t id, enum direction direction) {
   struct channel *c = find(p, id);
   if (c != NULL && !stopped_untold(c, direction)) {
     c->stopped[direction] = false;
-    if (direction == DOWN) c->held = 0;
+    if (direction == DOWN) c->kept->held = 0;
     pump_mark_dirty(c);
   }
   pump_unlock(p);
@@ -200,7 +226,7 @@ static int free_slot(const struct channel *c) {
 }
 
 static int begin_fence(struct channel *c, uint32_t timeout_ms, bool *done, enum fence_result *result) {
-  uint64_t sendable = c->parked[DOWN].length - c->held;
+  uint64_t sendable = park_length(&c->parked[DOWN]) - c->kept->held;
   channel_count(c, FENCES, 1);
   *done = true;
   if (c->net_fd < 0) {
@@ -289,12 +315,10 @@ int channel_reset(pump *p, uint32_t id, enum reset_result *result) {
   return c != NULL ? 0 : -ENOENT;
 }
 
-static uint8_t *take_parked(struct park *park, size_t *bytes) {
+static uint8_t *take_parked(const struct park *park, size_t *bytes) {
   *bytes = 0;
-  uint8_t *copy = park->length > 0 ? malloc(park->length) : NULL;
-  if (copy == NULL) return NULL;
-  memcpy(copy, park->data + park->start, park->length);
-  *bytes = park->length;
+  uint8_t *copy = park_length(park) > 0 ? malloc(park_length(park)) : NULL;
+  if (copy != NULL) *bytes = park_copy(park, copy);
   return copy;
 }
 

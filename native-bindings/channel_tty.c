@@ -37,11 +37,11 @@ static void handle_status(struct channel *c, uint8_t status) {
     channel_raise(c, EVENT_FLUSH_OUTPUT);
   }
   if (status & TIOCPKT_STOP) {
-    c->output_stopped = true;
+    c->kept->output_stopped = true;
     channel_raise(c, EVENT_OUTPUT_STOPPED);
   }
   if (status & TIOCPKT_START) {
-    c->output_stopped = false;
+    c->kept->output_stopped = false;
     channel_raise(c, EVENT_OUTPUT_STARTED);
   }
   if (status & (TIOCPKT_IOCTL | TIOCPKT_DOSTOP | TIOCPKT_NOSTOP)) tty_poll_termios(c);
@@ -72,7 +72,7 @@ enum tty_read tty_read(struct channel *c, uint8_t *into, size_t room, size_t *go
 
 static void schedule_termios_poll(struct channel *c) {
   c->termios_poll_at = NEVER;
-  if (!c->open || (c->termios.c_lflag & EXTPROC)) return;
+  if (!c->kept->open || (c->kept->termios.c_lflag & EXTPROC)) return;
   c->termios_poll_at = c->pump->now + TERMIOS_POLL_MS * NS_PER_MS;
   channel_arm(c, c->termios_poll_at);
 }
@@ -81,9 +81,9 @@ static void schedule_termios_poll(struct channel *c) {
 bool tty_poll_termios(struct channel *c) {
   struct termios2 now;
   if (c->kind != TTY_PTY || termios_get(c->tty_fd, &now) == -1) return false;
-  bool same = termios_same(&c->termios, &now);
-  bool same_line = same || termios_same_line(&c->termios, &now);
-  c->termios = now;
+  bool same = termios_same(&c->kept->termios, &now);
+  bool same_line = same || termios_same_line(&c->kept->termios, &now);
+  c->kept->termios = now;
   if (!same_line) {
     c->stopped[DOWN] = true;
     channel_raise(c, EVENT_SETTINGS);
@@ -112,12 +112,12 @@ static bool is_hung_up(const struct channel *c) {
 
 // `told`: by inotify; else its word for this open is still to come, and is no second open.
 static void became_open(struct channel *c, bool told) {
-  c->open = true;
+  c->kept->open = true;
   c->hung_up = false;
   c->shared = false;
   c->open_untold = !told;
   c->closed_at = 0;
-  c->cleared = false;
+  c->kept->cleared = false;
   channel_set_gauge(c, TTY_OPEN, 1);
   channel_raise(c, EVENT_OPENED);
   tty_poll_termios(c);
@@ -164,7 +164,7 @@ static bool clear_last(struct channel *c) {
   pump_read_inotify(c->pump, c);
   swallow_status(c, false);
   if (failed) return false;
-  c->termios = armed;
+  c->kept->termios = armed;
   return true;
 }
 
@@ -173,31 +173,31 @@ static void look_after_clear(struct channel *c) {
   int unread = 0;
   bool wrote = ioctl(c->tty_fd, FIONREAD, &unread) == 0 && unread > 0;
   tty_look(c, wrote, false);
-  if (!c->open) return;
+  if (!c->kept->open) return;
   c->open_untold = true;
   pump_mark_dirty(c);
 }
 
 void tty_became_closed(struct channel *c) {
-  c->open = false;
+  c->kept->open = false;
   c->hung_up = false;
   c->saw = (struct saw){0};  // whoever it told of has gone as well
-  c->output_stopped = false;
+  c->kept->output_stopped = false;
   c->termios_poll_at = NEVER;
   pump_set_interest(c, false, &c->tty_interest, 0);
   channel_drop_up(c, SIZE_MAX, UP_UNREAD);
   channel_set_gauge(c, TTY_OPEN, 0);
   channel_raise(c, EVENT_CLOSED);
-  c->cleared = is_hung_up(c) && clear_last(c);
-  if (c->cleared) look_after_clear(c);
+  c->kept->cleared = is_hung_up(c) && clear_last(c);
+  if (c->kept->cleared) look_after_clear(c);
 }
 
 // What inotify told since the last look. `reopened`: an open came after a close, and none before.
 void tty_look(struct channel *c, bool saw_open, bool reopened) {
   bool hung_up = is_hung_up(c);
-  if (!c->open) {
+  if (!c->kept->open) {
     if (hung_up && !saw_open) return;
-    if (!c->cleared) flush_for_next(c);
+    if (!c->kept->cleared) flush_for_next(c);
     became_open(c, saw_open);
     c->hung_up = hung_up;
     return;
@@ -222,14 +222,14 @@ void tty_look(struct channel *c, bool saw_open, bool reopened) {
 
 enum reset_result tty_reset(struct channel *c) {
   if (c->kind != TTY_PTY) return RESET_FAILED;
-  if (!c->open) pump_read_inotify(c->pump, NULL);
+  if (!c->kept->open) pump_read_inotify(c->pump, NULL);
   tty_look(c, false, false);
-  if (c->open) {
+  if (c->kept->open) {
     pump_mark_dirty(c);
     return RESET_OPENED;
   }
-  c->cleared = c->cleared || clear_last(c);
-  if (!c->cleared) return RESET_FAILED;
+  c->kept->cleared = c->kept->cleared || clear_last(c);
+  if (!c->kept->cleared) return RESET_FAILED;
   look_after_clear(c);
-  return c->open ? RESET_OPENED : RESET_DONE;
+  return c->kept->open ? RESET_OPENED : RESET_DONE;
 }

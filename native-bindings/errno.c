@@ -59,6 +59,7 @@ const char *errno_name(int number) {
     NAME(ESHUTDOWN);
     NAME(ETIMEDOUT);
     NAME(ETOOMANYREFS);
+    NAME(EBADMSG);
   }
   return "EUNKNOWN";
 }

@@ -197,7 +197,7 @@ static void *churn(void *argument) {
       fail("no socket pair");
       return NULL;
     }
-    struct channel_options options = {.tty_fd = tty[0], .kind = TTY_PLAIN, .look_ahead = LOOK_AHEAD, .offline = HOLD, .counters = counters};
+    struct channel_options options = {.tty_fd = tty[0], .kind = TTY_PLAIN, .look_ahead = LOOK_AHEAD, .offline = HOLD, .counters = counters, .keep_fd = -1};
     int id = channel_open(shared_pump, &options);
     if (id < 0) fail("a channel cannot be opened");
     uint8_t bytes[2048] = {0};
@@ -274,7 +274,7 @@ int main(int count, char **arguments) {
 #ifdef TTYNP_PLANTED_ERROR
   plant();
 #endif
-  shared_pump = pump_create(on_notify, NULL);
+  shared_pump = pump_create(on_notify, NULL, -1);
   if (shared_pump == NULL) return 2;
   pump_set_watchdog(shared_pump, true);
   for (size_t i = 0; i < CHANNELS; i++) {

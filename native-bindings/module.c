@@ -9,6 +9,7 @@
 struct arguments take_arguments(napi_env env, napi_callback_info info) {
   struct arguments a = {.env = env, .count = MAX_ARGUMENTS};
   napi_get_cb_info(env, info, &a.count, a.values, NULL, NULL);
+  if (a.count > MAX_ARGUMENTS) a.count = MAX_ARGUMENTS;  // it tells how many were given, not how many fit
   return a;
 }
 

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MAX_ARGUMENTS 8
+#define MAX_ARGUMENTS 12
 #define MAX_PUMPS 16
 
 struct arguments {

@@ -1,65 +1,76 @@
-// The two memories of a channel: bytes parked for a side that has no room, and the tap's copy of what passed.
-// Both are bounded by their caller; neither touches a descriptor.
-#include <stdlib.h>
+// The two memories of a channel: bytes parked for a side that has no room, a ring in memory that outlives the process
+// (keep.c), and the tap's copy of what passed. Both are bounded; neither touches a descriptor.
+// A ring is whole after every store, so that a process killed between two of them leaves nothing half done: bytes first,
+// then `tail`; what a write is given is `offered` before it and consumed after.
 #include <string.h>
 
 #include "channel.h"
 
-static bool make_room(struct park *park, size_t length, size_t limit) {
-  size_t capacity = limit > PUMP_PARK_BYTES ? limit : PUMP_PARK_BYTES;
-  if (park->capacity < capacity) {
-    uint8_t *grown = realloc(park->data, capacity);
-    if (grown == NULL) return park->start + park->length + length <= park->capacity;
-    park->data = grown;
-    park->capacity = capacity;
-  }
-  if (park->start + park->length + length > park->capacity) {
-    memmove(park->data, park->data + park->start, park->length);
-    park->start = 0;
-  }
-  return park->length + length <= park->capacity;
+// The compiler must not move the bytes behind the store that makes them count. The CPU may: it ends with the process.
+static void bytes_first(void) {
+  atomic_signal_fence(memory_order_seq_cst);
 }
 
-bool park_append(struct park *park, const uint8_t *bytes, size_t length, size_t limit) {
-  if (!make_room(park, length, limit)) return false;
-  memcpy(park->data + park->start + park->length, bytes, length);
-  park->length += length;
+size_t park_length(const struct park *park) {
+  return (size_t)(park->ring->tail - park->ring->head);
+}
+
+// The oldest bytes, as many as lie in one piece.
+size_t park_first(const struct park *park, const uint8_t **bytes) {
+  size_t at = park->ring->head % PUMP_PARK_BYTES;
+  size_t piece = PUMP_PARK_BYTES - at;
+  size_t length = park_length(park);
+  *bytes = park->data + at;
+  return length < piece ? length : piece;
+}
+
+bool park_append(struct park *park, const uint8_t *bytes, size_t length) {
+  if (park_length(park) + length > PUMP_PARK_BYTES) return false;
+  size_t at = park->ring->tail % PUMP_PARK_BYTES;
+  size_t piece = length < PUMP_PARK_BYTES - at ? length : PUMP_PARK_BYTES - at;
+  memcpy(park->data + at, bytes, piece);
+  memcpy(park->data, bytes + piece, length - piece);
+  bytes_first();
+  park->ring->tail += length;
   return true;
 }
 
 // Keeps at most `limit` bytes, the newest; returns how many older ones were dropped.
 size_t park_append_over(struct park *park, const uint8_t *bytes, size_t length, size_t limit) {
+  if (limit > PUMP_PARK_BYTES) limit = PUMP_PARK_BYTES;
   size_t dropped = 0;
   if (length > limit) {
     dropped = length - limit;
     bytes += dropped;
     length = limit;
   }
-  if (park->length + length > limit) {
-    size_t excess = park->length + length - limit;
+  if (park_length(park) + length > limit) {
+    size_t excess = park_length(park) + length - limit;
     park_consume(park, excess);
     dropped += excess;
   }
-  if (length > 0 && !park_append(park, bytes, length, limit)) dropped += length;
+  park_append(park, bytes, length);
   return dropped;
 }
 
+// A write is about to be given the oldest `bytes`: from now on nobody can tell whether they arrived, until consume.
+void park_offer(struct park *park, size_t bytes) {
+  park->ring->offered = park->ring->head + bytes;
+}
+
 void park_consume(struct park *park, size_t bytes) {
-  park->start += bytes;
-  park->length -= bytes;
-  if (park->length == 0) park->start = 0;
+  park->ring->head += bytes;
+  bytes_first();
+  park->ring->offered = 0;
 }
 
-void park_clear(struct park *park) {
-  park->start = 0;
-  park->length = 0;
+size_t park_copy(const struct park *park, uint8_t *into) {
+  const uint8_t *bytes;
+  size_t first = park_first(park, &bytes);
+  memcpy(into, bytes, first);
+  memcpy(into + first, park->data, park_length(park) - first);
+  return park_length(park);
 }
-
-void park_free(struct park *park) {
-  free(park->data);
-  *park = (struct park){0};
-}
-
 void tap_record(struct channel *c, enum direction direction, const uint8_t *bytes, size_t length) {
   struct tap *tap = &c->tap;
   if (tap->data == NULL || length == 0) return;

@@ -128,9 +128,20 @@ static napi_value is_hung_up(napi_env env, napi_callback_info info) {
   return make_bool(env, poll(&state, 1, 0) == 1 && (state.revents & POLLHUP));
 }
 
+// slavePath(masterFd) -> "/dev/pts/7"
+static napi_value slave_path(napi_env env, napi_callback_info info) {
+  struct arguments a = take_arguments(env, info);
+  int32_t fd = int_argument(&a, 0);
+  char path[64];
+  if (a.bad) return NULL;
+  int error = ptsname_r(fd, path, sizeof path);
+  return error != 0 ? throw_errno(env, error, "ptsname") : make_string(env, path);
+}
+
 void register_pty(napi_env env, napi_value exports) {
   export_function(env, exports, "createPty", create_pty);
   export_function(env, exports, "rearm", rearm);
   export_function(env, exports, "clearStale", clear_stale);
   export_function(env, exports, "isHungUp", is_hung_up);
+  export_function(env, exports, "slavePath", slave_path);
 }

@@ -241,12 +241,22 @@ static void release(pump *p) {
   if (p->inotify_fd >= 0) close(p->inotify_fd);
   pthread_mutex_destroy(&p->next);
   pthread_mutex_destroy(&p->lock);
+  hand_unmap(p->hand);
   free(p);
 }
 
-pump *pump_create(void (*notify)(void *context), void *context) {
+pump *pump_create(void (*notify)(void *context), void *context, int hand_fd) {
   pump *p = calloc(1, sizeof *p);
   if (p == NULL) return NULL;
+  p->hand = hand_map(hand_fd);
+  if (p->hand == NULL) {
+    int error = errno;
+    free(p);
+    errno = error;
+    return NULL;
+  }
+  p->scratch = hand_scratch(p->hand);
+  hand_begin(p->hand, &p->was, p->was_bytes);
   p->notify = notify;
   p->context = context;
   p->next_timer = NEVER;
@@ -269,13 +279,19 @@ pump *pump_create(void (*notify)(void *context), void *context) {
   return p;
 }
 
-void pump_destroy(pump *p) {
+void pump_freeze(pump *p) {
+  if (p->frozen) return;
   pump_lock(p);
   p->stopping = true;
   wake(p);
   p->notified = true;  // nobody listens any more
   pump_unlock(p);
   pthread_join(p->thread, NULL);
+  p->frozen = true;
+}
+
+void pump_destroy(pump *p) {
+  pump_freeze(p);
   for (uint32_t i = 0; i < PUMP_MAX_CHANNELS; i++) {
     struct parked parked;
     if (p->channels[i] == NULL || channel_close(p, i, &parked) != 0) continue;
@@ -291,10 +307,10 @@ size_t pump_take_events(pump *p, uint32_t *pairs, size_t max) {
   pump_lock(p);
   for (uint32_t i = 0; i < p->used && taken < max; i++) {
     struct channel *c = p->channels[i];
-    if (c == NULL || c->events == 0) continue;
+    if (c == NULL || c->kept->events == 0) continue;
     pairs[2 * taken] = i;
-    pairs[2 * taken + 1] = c->events | (c->open ? STATE_OPEN : 0) | (c->output_stopped ? STATE_OUTPUT_STOPPED : 0);
-    c->events = 0;
+    pairs[2 * taken + 1] = c->kept->events | (c->kept->open ? STATE_OPEN : 0) | (c->kept->output_stopped ? STATE_OUTPUT_STOPPED : 0);
+    c->kept->events = 0;
     taken++;
   }
   if (taken < max) {

@@ -60,6 +60,12 @@ enum channel_counter {
   DOWN_LOST,
   NET_ERRNO,
   ATTACHED,  // 1 while a network side is joined
+  // Adopted from a process that was killed: bytes that a write had in hand, and whether a read had (1), whose bytes are unknown.
+  DOWN_SUSPECTED,
+  UP_SUSPECTED,
+  DOWN_READ_CUT,
+  UP_READ_CUT,
+  ADOPTED_OPEN,  // 1: an application had it open when the earlier process looked last
   COUNTER_COUNT
 };
 
@@ -83,6 +89,8 @@ struct channel_options {
   uint32_t look_ahead;
   struct offline offline;
   double *counters;  // COUNTER_COUNT of them; must outlive the channel
+  int keep_fd;       // a memfd that holds what an adopter needs, -1: none. Owned by the caller, needed only in this call
+  bool adopt;        // go on from what it holds: -EBADMSG where that is nothing of ours
 };
 
 enum fence_result { FENCE_PASSED, FENCE_TIMEOUT, FENCE_DETACHED };
@@ -108,8 +116,11 @@ struct live_counts {
 };
 
 // Starts the thread. `notify` is called, from any thread and without a lock, when there are events to take; not again
-// before pump_take_events(). NULL with errno set when it cannot.
-pump *pump_create(void (*notify)(void *context), void *context);
+// before pump_take_events(). `hand_fd`: a memfd as channel_options.keep_fd, of the pump itself: what an earlier process had
+// in hand is given back to the channels that adopt. NULL with errno set when it cannot.
+pump *pump_create(void (*notify)(void *context), void *context, int hand_fd);
+// Ends the thread, so that nothing moves any more, and leaves all state as it is for an adopter. Only destroy may follow.
+void pump_freeze(pump *p);
 // Joins the thread and closes what is left. `notify` is not called any more when it returns.
 void pump_destroy(pump *p);
 // Fills (channel, bits) pairs; returns how many. Call again while it returns `max`.

@@ -57,6 +57,8 @@ static napi_value create_pump(napi_env env, napi_callback_info info) {
   uint32_t index = 0;
   while (index < MAX_PUMPS && instance->pumps[index] != NULL) index++;
   if (index == MAX_PUMPS) return throw_errno(env, EMFILE, "createPump");
+  int hand_fd = a.count > 1 ? int_argument(&a, 1) : -1;
+  if (a.bad) return NULL;
   struct joint *j = calloc(1, sizeof *j);
   if (j == NULL) return throw_errno(env, ENOMEM, "createPump");
   j->env = env;
@@ -72,7 +74,7 @@ static napi_value create_pump(napi_env env, napi_callback_info info) {
     return NULL;
   }
   napi_unref_threadsafe_function(env, j->wake);
-  j->pump = pump_create(on_events, j);
+  j->pump = pump_create(on_events, j, hand_fd);
   if (j->pump == NULL) {
     int error = errno;
     napi_release_threadsafe_function(j->wake, napi_tsfn_abort);
@@ -102,6 +104,13 @@ static napi_value destroy_pump(napi_env env, napi_callback_info info) {
   if (j == NULL) return NULL;
   napi_remove_env_cleanup_hook(env, on_env_end, j);
   end_joint(j);
+  return NULL;
+}
+
+static napi_value freeze_pump(napi_env env, napi_callback_info info) {
+  struct arguments a = take_arguments(env, info);
+  struct joint *j = joint_argument(&a);
+  if (j != NULL) pump_freeze(j->pump);
   return NULL;
 }
 
@@ -158,7 +167,8 @@ static struct offline offline_arguments(struct arguments *a, size_t index) {
   return offline;
 }
 
-// openChannel(pump, ttyFd, kind, slavePath, lookAhead, offlineMode, offlineBytes, counters: Float64Array) -> channel
+// openChannel(pump, ttyFd, kind, slavePath, lookAhead, offlineMode, offlineBytes, counters: Float64Array,
+//   keepFd = -1, adopt = false) -> channel
 static napi_value open_channel(napi_env env, napi_callback_info info) {
   struct arguments a = take_arguments(env, info);
   struct joint *j = joint_argument(&a);
@@ -171,6 +181,8 @@ static napi_value open_channel(napi_env env, napi_callback_info info) {
       .slave_path = path,
       .look_ahead = uint_argument(&a, 4),
       .offline = offline_arguments(&a, 5),
+      .keep_fd = a.count > 8 ? int_argument(&a, 8) : -1,
+      .adopt = a.count > 9 && bool_argument(&a, 9),
   };
   if (a.bad) return NULL;
   napi_typedarray_type type = napi_int8_array;
@@ -359,6 +371,7 @@ bool register_pump(napi_env env, napi_value exports) {
   }
   export_function(env, exports, "createPump", create_pump);
   export_function(env, exports, "destroyPump", destroy_pump);
+  export_function(env, exports, "freezePump", freeze_pump);
   export_function(env, exports, "takeEvents", take_events);
   export_function(env, exports, "setWatchdog", set_watchdog);
   export_function(env, exports, "ping", ping);

@@ -48,6 +48,8 @@ export interface DropsView {
   unread: number;
   /** From the device: arrived after a reconnect before the state was acknowledged. */
   stale: number;
+  /** In hand of a daemon that was killed, either way (may have arrived). */
+  suspected: number;
 }
 
 export interface LinesView {

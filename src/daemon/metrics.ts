@@ -34,6 +34,7 @@ const DROP_CAUSES: Readonly<Record<keyof DropsView, string>> = {
   linkLost: 'link_lost',
   unread: 'unread',
   stale: 'stale',
+  suspected: 'suspected',
 };
 
 export function daemonMetrics(status: StatusView, ports: readonly PortMetrics[], own: ProcessMetrics): Family[] {

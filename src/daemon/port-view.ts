@@ -58,7 +58,7 @@ export function failedPortView(
     lineErrors: { parity: 0, framing: 0, overrun: 0, breaks: 0 },
     sent: nothing,
     received: nothing,
-    drops: { offline: 0, held: 0, flushed: 0, closing: 0, linkLost: 0, unread: 0, stale: 0 },
+    drops: { offline: 0, held: 0, flushed: 0, closing: 0, linkLost: 0, unread: 0, stale: 0, suspected: 0 },
     connects: 0,
     commandRoundTripMs: null,
     warnings: [],

@@ -21,6 +21,8 @@ type Totals = Pick<
   | 'downOverflowed'
   | 'downDropped'
   | 'downLost'
+  | 'downSuspected'
+  | 'upSuspected'
   | 'upDropped'
   | 'upUnread'
   | 'downStalls'
@@ -36,6 +38,8 @@ const ZERO: Totals = {
   downOverflowed: 0,
   downDropped: 0,
   downLost: 0,
+  downSuspected: 0,
+  upSuspected: 0,
   upDropped: 0,
   upUnread: 0,
   downStalls: 0,
@@ -126,6 +130,7 @@ export class PortRecord {
       linkLost: t.downLost,
       unread: t.upUnread + t.upDropped,
       stale,
+      suspected: t.downSuspected + t.upSuspected,
     };
   }
 
@@ -168,6 +173,15 @@ export class PortRecord {
     this.roundTripMs = link.lastRoundTripMs ?? this.roundTripMs;
     this.acknowledged = undefined;
     this.modemLines = undefined;
+  }
+
+  /** Goes on with the connection of an earlier process. */
+  adopted(link: Link, acknowledged: LineSettings | undefined): void {
+    this.peer = link.peer;
+    this.roundTripMs = link.lastRoundTripMs;
+    this.acknowledged = acknowledged;
+    this.modemLines = link.modemLines;
+    this.connects++;
   }
 
   answered(roundTripMs: number): void {

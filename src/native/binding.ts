@@ -59,7 +59,8 @@ export interface Binding {
   readonly counterCount: number;
   errnoName(errno: number): string;
 
-  createPump(onEvents: () => void): number;
+  createPump(onEvents: () => void, handFd: number): number;
+  freezePump(pump: number): void;
   destroyPump(pump: number): void;
   takeEvents(pump: number, pairs: Uint32Array): number;
   setWatchdog(pump: number, on: boolean): void;
@@ -75,6 +76,8 @@ export interface Binding {
     offlineMode: number,
     offlineBytes: number,
     counters: Float64Array,
+    keepFd: number,
+    adopt: boolean,
   ): number;
   closeChannel(pump: number, channel: number): { down: Uint8Array; up: Uint8Array };
   attach(pump: number, channel: number, fd: number, lossMode: number, lossBytes: number): void;
@@ -94,6 +97,7 @@ export interface Binding {
   rearm(fd: number): void;
   clearStale(path: string): void;
   isHungUp(fd: number): boolean;
+  slavePath(masterFd: number): string;
   getTermios(fd: number): RawTermios;
   setTermios(fd: number, termios: RawTermios): void;
 

@@ -58,6 +58,12 @@ export interface ChannelCounters {
   readonly downDropped: number;
   /** Given to a network side but not taken by the peer's TCP when it was unjoined or lost: may or may not have arrived. */
   readonly downLost: number;
+  /** Adopted from a process that was killed: bytes that a write had in hand, which may or may not have arrived. */
+  readonly downSuspected: number;
+  readonly upSuspected: number;
+  /** 1: it was killed in the middle of a read, whose bytes, if it took any, are lost. */
+  readonly downReadCut: number;
+  readonly upReadCut: number;
   readonly upDropped: number;
   /** Bytes from the network that nobody had the tty open for, and that were dropped. */
   readonly upUnread: number;

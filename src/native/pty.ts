@@ -41,6 +41,11 @@ export function clearStale(slavePath: string): void {
   binding.clearStale(slavePath);
 }
 
+/** The slave of a master that another process made. Throws ENOTTY where it is no master. */
+export function slavePath(masterFd: number): string {
+  return binding.slavePath(masterFd);
+}
+
 /** Nobody has the slave open. */
 export function isHungUp(masterFd: number): boolean {
   return binding.isHungUp(masterFd);

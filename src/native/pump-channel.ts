@@ -10,6 +10,7 @@ import type {
   OfflineMode,
   TapRecord,
 } from './channel.js';
+import type { KeepFile } from './keep-file.js';
 
 /** pump.h: enum channel_event. */
 const BIT = {
@@ -55,6 +56,11 @@ const COUNTERS = [
   'downLost',
   'netErrno',
   'attached',
+  'downSuspected',
+  'upSuspected',
+  'downReadCut',
+  'upReadCut',
+  'adoptedOpen',
 ] as const;
 
 const KINDS = { pty: 0, plain: 1, connect: 2 } as const;
@@ -77,6 +83,8 @@ export interface ChannelOptions {
   readonly lookAhead?: number;
   /** What happens to `down` bytes until a network side is attached; `block` where nothing is said. */
   readonly offline?: OfflineMode;
+  /** Of a pty: where what a later process needs is kept up to date. `adopt`: go on from what an earlier one left there. */
+  readonly keep?: { readonly file: KeepFile; readonly adopt: boolean };
 }
 
 const direction = (d: Direction): 0 | 1 => (d === 'down' ? 0 : 1);
@@ -104,13 +112,17 @@ class Counters implements ChannelCounters {
   declare readonly fenceWaitUs: number;
   declare readonly tapDropped: number;
   declare readonly downLost: number;
+  declare readonly downSuspected: number;
+  declare readonly upSuspected: number;
+  declare readonly downReadCut: number;
+  declare readonly upReadCut: number;
   declare readonly lastDownMs: number;
   declare readonly lastUpMs: number;
   declare readonly ttyOpen: boolean;
 
   constructor(readonly shared: Float64Array) {
     for (const [index, name] of COUNTERS.entries()) {
-      if (name === 'netErrno' || name === 'attached') continue;
+      if (name === 'netErrno' || name === 'attached' || name === 'adoptedOpen') continue;
       const get = name === 'ttyOpen' ? () => shared[index] === 1 : () => shared[index] ?? 0;
       Object.defineProperty(this, name, { get, enumerable: true });
     }
@@ -122,6 +134,8 @@ export class PumpChannel implements Channel {
   readonly id: number;
   readonly counters: ChannelCounters;
   onEvent: (event: ChannelEvent) => void = () => {};
+  /** Of a channel that was adopted: an application had it open when the earlier process looked last. */
+  readonly adoptedOpen: boolean;
   /** A connecting socket became ready; only the connect kind raises it. */
   onReady: () => void = () => {};
 
@@ -152,8 +166,11 @@ export class PumpChannel implements Channel {
       mode,
       bytes,
       this.#shared,
+      options.keep?.file.fd ?? -1,
+      options.keep?.adopt ?? false,
     );
-    this.#open = options.kind === 'plain';
+    this.adoptedOpen = this.#shared[COUNTERS.indexOf('adoptedOpen')] === 1;
+    this.#open = options.kind === 'plain' || this.adoptedOpen;
   }
 
   get netErrno(): number {

@@ -1,6 +1,7 @@
 // The pump: one native thread for all channels. It decides nothing; it opens channels and hands their events on.
 // While it has channels it keeps the process alive, as an open socket would.
 import { binding, type LiveCounts } from './binding.js';
+import type { KeepFile } from './keep-file.js';
 import { type ChannelKind, type ChannelOptions, PumpChannel } from './pump-channel.js';
 
 export type { LiveCounts } from './binding.js';
@@ -13,10 +14,12 @@ export class Pump {
   readonly #pairs = new Uint32Array(2 * EVENTS_PER_CALL);
   readonly #handle: number;
   #closed = false;
+  #frozen = false;
   #watchdog = false;
 
-  constructor() {
-    this.#handle = binding.createPump(() => this.#takeEvents());
+  /** @param hand where the bytes between a read and a write are kept, for a later process; what an earlier one left is read */
+  constructor(hand?: KeepFile) {
+    this.#handle = binding.createPump(() => this.#takeEvents(), hand?.fd ?? -1);
   }
 
   /** The descriptor stays owned by the caller, who closes the channel before it. Throws a SystemError. */
@@ -51,6 +54,12 @@ export class Pump {
     binding.ping(this.#handle);
   }
 
+  /** Ends the thread: nothing moves any more, and all state stays as it is, for a process that adopts it. */
+  freeze(): void {
+    this.#frozen = true;
+    binding.freezePump(this.#handle);
+  }
+
   /** Closes what channels are left, and joins the thread. Idempotent. */
   close(): void {
     if (this.#closed) return;
@@ -66,7 +75,7 @@ export class Pump {
   }
 
   #takeEvents(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#frozen) return;
     for (;;) {
       const count = binding.takeEvents(this.#handle, this.#pairs);
       const batch: [PumpChannel, number][] = [];

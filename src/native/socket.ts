@@ -1,6 +1,6 @@
 // TCP sockets as descriptors: for the pump, which wants a connected socket that nobody has read from.
 // Never resolves names, never retries; errors are SystemErrors whose `code` the caller maps.
-import { binding, type RawSocketOptions, type SocketAddress, type SystemError } from './binding.js';
+import { binding, isSystemError, type RawSocketOptions, type SocketAddress, type SystemError } from './binding.js';
 import { Pump, type PumpChannel } from './pump.js';
 
 export { isSystemError, type SocketAddress, type SystemError } from './binding.js';
@@ -167,6 +167,15 @@ const HOW = { read: 0, write: 1, both: 2 } as const;
 
 export function shutdownFd(fd: number, how: keyof typeof HOW): void {
   binding.shutdownFd(fd, HOW[how]);
+}
+
+/** Tells the peer the end, also where another process holds the descriptor too. An end that came before is none to tell. */
+export function endConnection(fd: number): void {
+  try {
+    shutdownFd(fd, 'both');
+  } catch (error) {
+    if (!isSystemError(error) || error.code !== 'ENOTCONN') throw error;
+  }
 }
 
 /** The close of this socket becomes a reset. */

@@ -30,7 +30,7 @@ export function portView(name: string, change: Partial<PortView> = {}): PortView
     lineErrors: { parity: 0, framing: 0, overrun: 0, breaks: 0 },
     sent: { ...direction, bytes: 412, lastByteAgeMs: 1200 },
     received: direction,
-    drops: { offline: 0, held: 0, flushed: 0, closing: 0, linkLost: 0, unread: 0, stale: 0 },
+    drops: { offline: 0, held: 0, flushed: 0, closing: 0, linkLost: 0, unread: 0, stale: 0, suspected: 0 },
     connects: 1,
     commandRoundTripMs: 1.25,
     warnings: [],

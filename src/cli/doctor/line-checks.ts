@@ -106,6 +106,7 @@ const CAUSES: Readonly<Record<keyof DropsView, readonly [string, string]>> = {
     'open the tty before the device talks, or use connect: on-open',
   ],
   stale: ['from the device before it was set up again', ''],
+  suspected: ['in hand of a daemon that was killed', 'it may have arrived; look in the log why the daemon was killed'],
 };
 
 /** What an application threw away itself is no failure, nor what had to be thrown away for its sake. */
@@ -126,6 +127,7 @@ const CAUSE_NAMES = [
   'held',
   'closing',
   'linkLost',
+  'suspected',
   'flushed',
   'unread',
   'stale',

@@ -10,7 +10,7 @@ const view = portView('ttyNP0', {
   state: 'waiting',
   sent: { bytes: 412, lastByteAgeMs: 1, parkedBytes: 7, stalls: 2 },
   received: { bytes: 99, lastByteAgeMs: 1, parkedBytes: 8, stalls: 3 },
-  drops: { offline: 1, held: 2, flushed: 3, closing: 4, linkLost: 5, unread: 6, stale: 7 },
+  drops: { offline: 1, held: 2, flushed: 3, closing: 4, linkLost: 5, unread: 6, stale: 7, suspected: 8 },
   lineErrors: { parity: 1, framing: 2, overrun: 3, breaks: 4 },
   connects: 5,
 });

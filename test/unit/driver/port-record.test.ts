@@ -72,6 +72,7 @@ test('totals survive the replacement of the channel, and drops are told apart', 
     linkLost: 6,
     unread: 5,
     stale: 9,
+    suspected: 0,
   });
 });
 
