@@ -12,7 +12,9 @@ import { ControlServer } from './control/server.js';
 import { configAtStart } from './daemon/config-at-start.js';
 import { ConnectionLog } from './daemon/connection-log.js';
 import { descriptorLimit, descriptorWarning } from './daemon/descriptor-limit.js';
+import { openDescriptorStore } from './daemon/descriptor-store.js';
 import { factories } from './daemon/factories.js';
+import { type KeptDaemon, PortKeepers } from './daemon/port-keepers.js';
 import { ServiceManager } from './daemon/service-manager.js';
 import { Supervisor } from './daemon/supervisor.js';
 import { notify } from './native/notify.js';
@@ -26,6 +28,9 @@ export interface DaemonOptions {
   readonly logFormat?: 'plain' | 'json' | undefined;
   readonly logLevel?: 'error' | 'warn' | 'info' | 'debug' | undefined;
 }
+
+/** The service manager takes what it was told in far less. */
+const BARRIER_MS = 5000;
 
 /** A clean end must be over within 5 s; this much of it may be spent on transmitting what applications wrote. */
 const STOP_DRAIN_MS = 3000;
@@ -50,7 +55,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     group: config.control.group,
     log,
   });
-  const pump = new Pump();
+  const store = openDescriptorStore({ clock, log, environment: process.env, pid: process.pid });
+  const keepers = new PortKeepers(store, log);
+  const hand = keepers.hand();
+  const pump = new Pump(hand?.file);
   pump.watchdog = true;
   const connections = new ConnectionLog(log, clock);
   const supervisor = new Supervisor(
@@ -66,7 +74,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       unmade: (server, tty, fault) => connections.unmade(server, tty, fault),
       monotonicMs: () => Number(process.hrtime.bigint()) / 1e6,
       pumpHeartbeatMs: () => pump.heartbeatMs,
-      ...factories({ pump, clock, random: Math.random }),
+      keepers,
+      ...factories({ pump, clock, random: Math.random, keepers }),
     },
     config,
   );
@@ -77,6 +86,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const few = descriptorWarning(config.ttys.length, descriptorLimit());
   if (few) log.log('warn', few, { event: 'descriptors' });
   supervisor.start();
+  keepers.discardRest();
+  keepers.sign({ version: packageVersion(), handedOver: false });
   // Every tty that could not be made is known by now.
   connections.flush();
   const manager = new ServiceManager({
@@ -87,10 +98,18 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     pumpAgeMs: () => Number(process.hrtime.bigint()) / 1e6 - pump.heartbeatMs,
     status: () => statusLine(supervisor),
   });
-  log.log('info', `ttynpd ${packageVersion()} runs: ${statusLine(supervisor)}, ${configFile}`, { event: 'cold-start' });
+  sayStart(log, `${statusLine(supervisor)}, ${configFile}`, hand?.before);
   manager.ready();
-  await untilStopped(supervisor, manager, log);
+  const signal = await untilStopped(supervisor, manager, log);
   manager.stopping();
+  if (signal === 'SIGTERM' && store.present) {
+    log.log('info', 'handing over to the next daemon', { event: 'stopping' });
+    await supervisor.handOver(STOP_DRAIN_MS, () => pump.freeze());
+    keepers.sign({ version: packageVersion(), handedOver: true });
+    store.barrier(BARRIER_MS);
+    // At once: whatever still ran would change what was handed over.
+    process.exit(0);
+  }
   log.log('info', 'stopping', { event: 'stopping' });
   const limit = setTimeout(() => {
     log.log('warn', `not all ports ended within ${STOP_LIMIT_MS} ms`);
@@ -106,8 +125,22 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   return 0;
 }
 
-/** Returns at SIGTERM or SIGINT; SIGHUP reloads. */
-function untilStopped(supervisor: Supervisor, manager: ServiceManager, log: ProgramLog): Promise<void> {
+function sayStart(log: ProgramLog, what: string, before: KeptDaemon | undefined): void {
+  const version = packageVersion();
+  if (!before) {
+    log.log('info', `ttynpd ${version} runs: ${what}`, { event: 'cold-start' });
+    return;
+  }
+  const how = before.handedOver ? 'a restart' : 'the end of a daemon that did not hand over';
+  log.log(before.handedOver ? 'info' : 'warn', `ttynpd ${version} goes on after ${how}: ${what}`, {
+    event: 'warm-start',
+  });
+  if (before.version === version) return;
+  log.log('info', `the program is ${version} now, it was ${before.version}`, { event: 'program-upgraded' });
+}
+
+/** Returns at SIGTERM or SIGINT; SIGHUP reloads. The service manager's SIGTERM that follows a SIGINT changes nothing. */
+function untilStopped(supervisor: Supervisor, manager: ServiceManager, log: ProgramLog): Promise<'SIGTERM' | 'SIGINT'> {
   return new Promise((resolve) => {
     const reload = () => {
       manager.reloading();
@@ -116,11 +149,12 @@ function untilStopped(supervisor: Supervisor, manager: ServiceManager, log: Prog
         .catch((error: unknown) => log.log('error', `reload: ${messageOf(error)}`))
         .finally(() => manager.ready());
     };
-    const stop = () => {
+    const stop = (signal: NodeJS.Signals) => {
       process.off('SIGHUP', reload);
       process.off('SIGTERM', stop);
       process.off('SIGINT', stop);
-      resolve();
+      if (signal === 'SIGINT' && process.env.NOTIFY_SOCKET) process.on('SIGTERM', () => {});
+      resolve(signal === 'SIGINT' ? 'SIGINT' : 'SIGTERM');
     };
     process.on('SIGHUP', reload);
     process.on('SIGTERM', stop);

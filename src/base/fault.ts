@@ -52,6 +52,11 @@ export function isFault(value: unknown): value is Fault {
   return value instanceof Fault;
 }
 
+/** What was thrown where only faults are expected: anything else is SYSTEM, with its message. */
+export function asFault(value: unknown): Fault {
+  return isFault(value) ? value : new Fault('SYSTEM', messageOf(value), { cause: value });
+}
+
 /** The message of anything thrown, for a log line. */
 export function messageOf(value: unknown): string {
   return value instanceof Error ? value.message : String(value);

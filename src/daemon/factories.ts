@@ -13,12 +13,14 @@ import type { Pump } from '../native/pump.js';
 import { DeviceLink } from '../tty/device-link.js';
 import { PtyTty } from '../tty/pty.js';
 import type { Tty } from '../tty/tty.js';
+import type { AdoptedTty, PortKeepers } from './port-keepers.js';
 import type { RunningServer } from './running-server.js';
 
 export interface FactoryOptions {
   readonly pump: Pump;
   readonly clock: Clock;
   readonly random: () => number;
+  readonly keepers: PortKeepers;
 }
 
 function deviceLink(config: ResolvedConfig, tty: ResolvedTty, log: Log | undefined): DeviceLink {
@@ -32,14 +34,15 @@ function deviceLink(config: ResolvedConfig, tty: ResolvedTty, log: Log | undefin
 }
 
 /** What the supervisor is composed with. `makeTty` throws a Fault where the TTY cannot be made. */
-export function factories({ pump, clock, random }: FactoryOptions) {
+export function factories({ pump, clock, random, keepers }: FactoryOptions) {
   return {
     ttyPath: (config: ResolvedConfig, tty: ResolvedTty): string => deviceLink(config, tty, undefined).path,
 
-    makeTty: (config: ResolvedConfig, tty: ResolvedTty, log: Log): Tty => {
+    makeTty: (config: ResolvedConfig, tty: ResolvedTty, log: Log, adopted: AdoptedTty['pty'] | undefined): Tty => {
       const uid = tty.owner === null ? undefined : userId(tty.owner, tty.name);
       // devpts gives every PTY to the group tty: without a word of the configuration it is the daemon's, as a file would be.
       const gid = tty.group === null ? process.getegid?.() : groupId(tty.group, tty.name);
+      const keeper = keepers.tty(tty.name);
       return new PtyTty({
         name: tty.name,
         link: deviceLink(config, tty, log),
@@ -47,6 +50,8 @@ export function factories({ pump, clock, random }: FactoryOptions) {
         settings: tty.settings,
         mode: tty.mode,
         log,
+        ...(keeper ? { keeper } : {}),
+        ...(adopted ? { adopted } : {}),
         ...(uid === undefined ? {} : { uid }),
         ...(gid === undefined ? {} : { gid }),
       });
@@ -69,6 +74,7 @@ export function factories({ pump, clock, random }: FactoryOptions) {
         clock,
         log,
         ipv6Preamble: tty.ipv6Preamble === 'auto' && server.preamble === 'no' ? 'off' : tty.ipv6Preamble,
+        shared: keepers.present,
         onPreamble: (supported) => {
           server.preamble = supported ? 'yes' : 'no';
         },

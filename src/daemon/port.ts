@@ -2,13 +2,14 @@
 // is there all the same, failed, with the reason; the others do not notice.
 import type { PortView, TraceRecord } from '../api/types.js';
 import type { Clock } from '../base/clock.js';
-import { Fault, isFault, messageOf } from '../base/fault.js';
+import { asFault, type Fault } from '../base/fault.js';
 import type { Log } from '../base/log.js';
 import type { ResolvedTty } from '../config/resolved.js';
 import type { PortPolicy } from '../driver/policy.js';
 import type { GateTicket } from '../driver/server-gate.js';
-import { Session } from '../driver/session.js';
+import { type AdoptedPort, type ConnectionKeeper, Session } from '../driver/session.js';
 import type { Link } from '../link/link.js';
+import { closeFd } from '../native/socket.js';
 import type { Tty } from '../tty/tty.js';
 import type { PortMetrics } from './metrics.js';
 import { failedPortView, portView } from './port-view.js';
@@ -28,6 +29,10 @@ export interface PortOptions {
   readonly changed: (port: Port) => void;
   readonly faulted: (port: Port, fault: Fault) => void;
   readonly recovered: (port: Port) => void;
+  /** Absent: nothing outlives this process. */
+  readonly keeper?: ConnectionKeeper | undefined;
+  /** What an earlier process left of the port; the tty that is made is its. */
+  readonly adopted?: AdoptedPort | undefined;
 }
 
 export class Port {
@@ -57,9 +62,12 @@ export class Port {
         changed: () => this.#changed(),
         faulted: (fault) => options.faulted(this, fault),
         recovered: () => options.recovered(this),
+        ...(options.keeper ? { keeper: options.keeper } : {}),
       });
     } catch (error) {
-      const fault = isFault(error) ? error : new Fault('SYSTEM', messageOf(error), { cause: error });
+      const { data, command } = options.adopted?.connection ?? {};
+      for (const fd of [data, command]) if (fd !== undefined) closeFd(fd);
+      const fault = asFault(error);
       this.#fault = { fault, at: new Date(options.clock.wallTime()).toISOString() };
     }
   }
@@ -79,7 +87,13 @@ export class Port {
   }
 
   start(): void {
-    this.#session?.start();
+    if (this.#o.adopted) this.#session?.adopt(this.#o.adopted);
+    else this.#session?.start();
+  }
+
+  /** Leaves the record that another process goes on from. */
+  keep(): void {
+    this.#session?.keep();
   }
 
   /** @param nowMs CLOCK_MONOTONIC */

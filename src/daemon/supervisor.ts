@@ -18,6 +18,7 @@ import { formatMetrics } from '../observe/prometheus.js';
 import type { Tty } from '../tty/tty.js';
 import { daemonMetrics } from './metrics.js';
 import { Port } from './port.js';
+import type { AdoptedTty, PortKeepers } from './port-keepers.js';
 import { serverView } from './port-view.js';
 import type { RunningServer } from './running-server.js';
 
@@ -30,7 +31,8 @@ export interface SupervisorOptions {
   readonly log: Log;
   /** Reads the configuration again. Never rejects for a bad file. */
   readonly load: () => LoadResult;
-  readonly makeTty: (config: ResolvedConfig, tty: ResolvedTty, log: Log) => Tty;
+  /** @param adopted the PTY of an earlier process */
+  readonly makeTty: (config: ResolvedConfig, tty: ResolvedTty, log: Log, adopted: AdoptedTty['pty'] | undefined) => Tty;
   readonly ttyPath: (config: ResolvedConfig, tty: ResolvedTty) => string;
   readonly makeLink: (tty: ResolvedTty, server: RunningServer, log: Log) => Link;
   readonly makeServer: (name: string, address: string) => RunningServer;
@@ -40,6 +42,7 @@ export interface SupervisorOptions {
   readonly unmade: (server: string, tty: string, fault: Fault) => void;
   /** CLOCK_MONOTONIC milliseconds. */
   readonly monotonicMs: () => number;
+  readonly keepers: PortKeepers;
   readonly pumpHeartbeatMs: () => number;
 }
 
@@ -73,6 +76,25 @@ export class Supervisor implements DaemonControl {
   /** Makes all ports. When it returns every link exists, or its port says why not. */
   start(): void {
     for (const tty of this.#config.ttys) this.#add(tty);
+  }
+
+  /**
+   * Ends the ports that a next process would not find, cleanly, and leaves the others as they are. Returns how many those are.
+   * @param freeze called before the last record of them is left
+   */
+  async handOver(drainMs: number, freeze: () => void): Promise<number> {
+    this.#watchers.clear();
+    this.#watchTimer?.cancel();
+    const kept: Port[] = [];
+    const ending: Promise<void>[] = [];
+    for (const port of this.#ports.values()) {
+      if (this.#o.keepers.isKept(port.name)) kept.push(port);
+      else ending.push(port.stop(drainMs));
+    }
+    await Promise.all(ending);
+    freeze();
+    for (const port of kept) port.keep();
+    return kept.length;
   }
 
   /** Closes all ports cleanly; each may take `drainMs` to transmit. Never rejects. */
@@ -220,10 +242,13 @@ export class Supervisor implements DaemonControl {
     const server = this.#server(tty);
     const log = this.#o.log.child({ tty: tty.name, server: tty.serverName });
     const config = this.#config;
+    const adopted = this.#o.keepers.adopt(tty.name);
     const port = new Port({
       config: tty,
       path: this.#o.ttyPath(config, tty),
-      makeTty: () => this.#o.makeTty(config, tty, log),
+      makeTty: () => this.#o.makeTty(config, tty, log, adopted?.pty),
+      adopted: adopted?.port,
+      keeper: this.#o.keepers.connection(tty.name, `${tty.address} ${tty.dataPort} ${tty.commandPort}`),
       makeLink: () => this.#o.makeLink(tty, server, log),
       ticket: server.gate.enter(),
       clock: this.#o.clock,

@@ -28,6 +28,20 @@ export interface LineSyncHost {
   lookAhead(settings: LineSettings): number;
   /** Bytes from the device were dropped: they came before it had flushed. */
   stale(bytes: number): void;
+  /** What `kept` gives has changed. */
+  progressed(): void;
+}
+
+/** What another process needs to know of the line to go on with its connection. */
+export interface KeptLines {
+  /** Told and acknowledged; undefined where that is not certain: then they are told again. */
+  readonly settings: LineSettings | undefined;
+  readonly lines: OutputLines | undefined;
+  /** Asked by the application and not done. */
+  readonly flush: Queue | undefined;
+  readonly requests: readonly LineRequest[];
+  /** The end of a use was being told. */
+  readonly finishing: boolean;
 }
 
 /** What the device acknowledged of one connection. */
@@ -36,12 +50,21 @@ interface Acknowledged {
   lines: OutputLines | undefined;
 }
 
+interface Doing {
+  readonly flush?: Queue;
+  readonly request?: LineRequest;
+  readonly settings?: true;
+  readonly finishing?: true;
+}
+
 export class LineSync {
   readonly #host: LineSyncHost;
   #acknowledged: Acknowledged = { settings: undefined, lines: undefined };
   #flush: Queue | undefined;
   #pending: LineRequest[] = [];
   #dirty = false;
+  /** Under way: done again by a process that goes on from here. */
+  #doing: Doing = {};
   #working: Promise<void> | undefined;
   #finishing: Promise<void> = Promise.resolve();
   #abort = new AbortController();
@@ -54,6 +77,33 @@ export class LineSync {
     return this.#acknowledged.lines;
   }
 
+  get kept(): KeptLines {
+    const { flush, request, settings, finishing } = this.#doing;
+    const { settings: told, lines } = this.#acknowledged;
+    return {
+      settings: settings ? undefined : told,
+      lines: settings ? undefined : lines,
+      flush: flush && this.#flush && flush !== this.#flush ? 'both' : (flush ?? this.#flush),
+      requests: request ? [request, ...this.#pending] : [...this.#pending],
+      finishing: finishing === true,
+    };
+  }
+
+  /** Goes on where an earlier process was. Nothing is sent before `resume`. */
+  adopt(kept: KeptLines): void {
+    this.#acknowledged = { settings: kept.settings, lines: kept.lines };
+    this.#flush = kept.flush;
+    this.#pending = [...kept.requests];
+  }
+
+  /** After `adopt`, with the channel joined and stopped: tells what is not yet told, and lets the bytes flow. */
+  resume(): void {
+    const { settings } = this.#host.desired();
+    this.#host.channel().setLookAhead(this.#host.lookAhead(settings));
+    this.#dirty = true;
+    this.#start();
+  }
+
   /** The connection is gone: what it acknowledged means nothing to the next one, and what was under way is void. */
   forget(): void {
     this.#abort.abort();
@@ -62,6 +112,7 @@ export class LineSync {
     this.#flush = undefined;
     this.#pending = [];
     this.#dirty = false;
+    this.#doing = {};
   }
 
   /** A refused setting is not in force: the next change is sent even if it equals what was asked before. */
@@ -132,11 +183,25 @@ export class LineSync {
   }
 
   async #finish(link: Link, hangUp: boolean): Promise<void> {
-    await this.#flushDevice(link, 'both');
-    if (!hangUp || !link.capabilities.outputLines) return;
-    const lines: OutputLines = { dtr: false, rts: false };
-    await link.request({ type: 'lines', lines });
-    this.#acknowledged.lines = lines;
+    await this.#during({ finishing: true }, async () => {
+      await this.#flushDevice(link, 'both');
+      if (!hangUp || !link.capabilities.outputLines) return;
+      const lines: OutputLines = { dtr: false, rts: false };
+      await link.request({ type: 'lines', lines });
+      this.#acknowledged.lines = lines;
+    });
+  }
+
+  /** `doing` is what an adopter would do again if it came now. */
+  async #during(doing: Doing, work: () => Promise<void>): Promise<void> {
+    const generation = this.#abort;
+    this.#doing = { ...this.#doing, ...doing };
+    try {
+      await work();
+    } finally {
+      if (generation === this.#abort) this.#doing = without(this.#doing, doing);
+      this.#host.progressed();
+    }
   }
 
   #start(): void {
@@ -159,19 +224,28 @@ export class LineSync {
       if (!link || signal.aborted) return;
       const flush = this.#takeFlush();
       if (flush !== undefined) {
-        await this.#flushDevice(link, flush);
+        await this.#during({ flush }, () => this.#flushDevice(link, flush));
       } else if (this.#dirty) {
         this.#dirty = false;
         await this.#changeSettings(link, signal);
       } else {
         const request = this.#pending.shift();
         if (!request) break;
-        if (!(await this.#afterOutput(link, signal))) return;
-        await link.request(request);
+        if (!(await this.#carryOut(link, request, signal))) return;
       }
       signal.throwIfAborted();
     }
     this.#resume();
+  }
+
+  /** False where the link has ended. */
+  async #carryOut(link: Link, request: LineRequest, signal: AbortSignal): Promise<boolean> {
+    let there = true;
+    await this.#during({ request }, async () => {
+      there = await this.#afterOutput(link, signal);
+      if (there) await link.request(request);
+    });
+    return there;
   }
 
   #takeFlush(): Queue | undefined {
@@ -236,7 +310,7 @@ export class LineSync {
   }
 
   async #sendSettings(link: Link, settings: LineSettings, lines: OutputLines): Promise<void> {
-    if (settings.baudRate > 0) return this.#tellSettings(link, settings, lines);
+    if (settings.baudRate > 0) return this.#during({ settings: true }, () => this.#tellSettings(link, settings, lines));
     // B0 keeps the rate and drops the lines: there is no rate to tell.
     if (link.capabilities.outputLines) await link.request({ type: 'lines', lines });
     this.#acknowledged = { settings, lines };
@@ -256,6 +330,10 @@ export class LineSync {
     this.#host.log.log('warn', `line request failed: ${messageOf(error)}`);
     this.#resume();
   }
+}
+
+function without(all: Doing, done: Doing): Doing {
+  return Object.fromEntries(Object.entries(all).filter(([key]) => !(key in done)));
 }
 
 /** The session is told of the link's end by the link's own event. */

@@ -64,6 +64,8 @@ export type Effect =
   | 'initialise'
   /** Let bytes flow. */
   | 'attach'
+  /** As `attach`, to the connection of an earlier process. */
+  | 'rejoin'
   /** Settings asked since the last acknowledged ones, if any. */
   | 'apply-settings'
   | 'drain'

@@ -20,6 +20,8 @@ export interface GateTicket {
   request(granted: () => void): void;
   /** The granted attempt ended well: PORT_INIT was answered. */
   succeeded(): void;
+  /** The port has a connection from before. */
+  adopted(): void;
   /** The granted attempt failed. */
   failed(): void;
   /** An established connection ended. */
@@ -75,6 +77,9 @@ export class ServerGate {
     return {
       request: (granted) => this.#request(member, granted),
       succeeded: () => this.#succeeded(member),
+      adopted: () => {
+        member.place = 'up';
+      },
       failed: () => this.#failed(member),
       lost: () => this.#leavePlace(member),
       cancel: () => this.#leavePlace(member),

@@ -1,41 +1,29 @@
 // One port of the driver: performs what the machine decides, and feeds it what happened. Joins a Tty and a Link through
 // the tty's channel; no byte passes here. Never decides by itself what state follows.
-import type { Clock, Timer } from '../base/clock.js';
-import { Fault, isFault, messageOf } from '../base/fault.js';
-import type { Log } from '../base/log.js';
+import type { Timer } from '../base/clock.js';
+import { asFault, Fault } from '../base/fault.js';
 import type { Link, LinkEvents } from '../link/link.js';
 import type { ChannelCounters } from '../native/channel.js';
-import { discardInput } from '../native/socket.js';
 import { formatSettings } from '../serial/format.js';
 import type { LineReport, LineRequest, OutputLines } from '../serial/line.js';
 import type { NetworkEvent, Tty, TtyEvent } from '../tty/tty.js';
+import { sayLost, takeOver } from './adoption.js';
 import { Closing } from './closing.js';
 import { Dialler } from './dialler.js';
+import { Initialiser } from './initialiser.js';
+import { Joint } from './joint.js';
+import { formatKeptPort } from './kept-port.js';
 import { LineSync } from './line-sync.js';
-import { type Effect, type Event, type State, step } from './machine.js';
+import { type Effect, type Event, type State, type Step, step } from './machine.js';
+import { adopt } from './machine-adopt.js';
 import { OfflineOutput } from './offline-output.js';
-import { desiredLines, lookAheadBytes, type PortPolicy } from './policy.js';
+import { desiredLines, lookAheadBytes } from './policy.js';
 import { PortRecord } from './port-record.js';
-import type { GateTicket } from './server-gate.js';
+import type { AdoptedPort, SessionOptions } from './session-options.js';
 import { type SessionTrace, TraceTap } from './trace-tap.js';
 
+export type { AdoptedPort, ConnectionKeeper, SessionOptions } from './session-options.js';
 export type { SessionTrace } from './trace-tap.js';
-
-export interface SessionOptions {
-  readonly tty: Tty;
-  readonly policy: PortPolicy;
-  readonly ticket: GateTicket;
-  /** A fresh, unconnected link to this port. */
-  readonly makeLink: () => Link;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Something that a status shows has changed. */
-  readonly changed: () => void;
-  /** A connect failed or a connection was lost; the owner logs it (several ports at once are one line). */
-  readonly faulted: (fault: Fault) => void;
-  /** The port is connected and the device has acknowledged its line state. */
-  readonly recovered: () => void;
-}
 
 export class Session {
   readonly tty: Tty;
@@ -45,14 +33,14 @@ export class Session {
   readonly #offline: OfflineOutput;
   readonly #closing: Closing;
   readonly #dialler: Dialler;
+  readonly #initialiser: Initialiser;
+  readonly #joint: Joint;
   readonly #effects: Readonly<Record<Effect, () => void>>;
   readonly #queue: Event[] = [];
   #state: State = { name: 'idle' };
   #dispatching = false;
   #stopped: Promise<void> | undefined;
   #link: Link | undefined;
-  /** Counts initialisations: what an earlier one still reports is void. */
-  #generation = 0;
   #holdTimer: Timer | undefined;
   /** The connection being made follows one that was lost, or a time without one in which the offline policy ruled. */
   #reconnect = false;
@@ -75,10 +63,13 @@ export class Session {
         this.record.acknowledged = settings;
         this.#o.changed();
       },
+      progressed: () => this.keep(),
       lookAhead: lookAheadBytes,
       stale: (bytes) => this.record.dropped('stale', bytes),
     });
     this.#closing = new Closing(tty, policy, this.record, this.#lines, clock, log);
+    this.#joint = new Joint(tty, this.#offline, this.#lines);
+    this.#initialiser = new Initialiser(tty, policy, this.record, this.#lines);
     this.#dialler = new Dialler(
       options.makeLink,
       (link) => this.#linkEvents(link),
@@ -109,6 +100,45 @@ export class Session {
     this.#offline.keep();
     this.#dispatch({ type: 'start' });
     if (this.tty.isOpen) this.#dispatch({ type: 'opened' });
+  }
+
+  /**
+   * Instead of `start`: goes on with what an earlier process left. The tty is adopted already; what its application did
+   * meanwhile comes as events.
+   */
+  adopt(adopted: AdoptedPort): void {
+    const { kept, link } = takeOver(adopted, this.#o, (adoptedLink) => this.#linkEvents(adoptedLink));
+    this.#offline.keep();
+    if (!kept) {
+      this.start();
+      return;
+    }
+    this.#link = link;
+    this.#reconnect = kept.reconnect;
+    if (link) {
+      this.#lines.adopt(kept.lines);
+      this.record.adopted(link, kept.lines.settings);
+      this.#o.ticket.adopted();
+    }
+    sayLost(this.tty.channel.counters, this.#o.log);
+    const parked = this.tty.channel.counters.downParked;
+    const linked = link !== undefined;
+    const { finishing } = kept.lines;
+    this.#dispatching = true;
+    this.#become(adopt({ state: kept.state, linked, parked, finishing }, this.#o.policy), 'adopted');
+    this.#dispatching = false;
+    this.#dispatch(this.tty.isOpen ? { type: 'opened' } : { type: 'closed', parked });
+  }
+
+  /** What a process that came now would need, where it is kept. */
+  keep(): void {
+    const { keeper } = this.#o;
+    if (!this.tty.remember || !keeper) return;
+    const link = this.#link?.handover?.state;
+    const lines = this.#lines.kept;
+    this.tty.remember(
+      formatKeptPort({ state: this.#state, reconnect: this.#reconnect, target: keeper.target, lines, link }),
+    );
   }
 
   set trace(trace: SessionTrace | undefined) {
@@ -159,16 +189,20 @@ export class Session {
     } finally {
       this.#dispatching = false;
     }
+    this.keep();
     this.#o.changed();
   }
 
   #advance(event: Event): void {
+    this.#become(step(this.#state, event, this.#o.policy), event.type);
+  }
+
+  #become([after, ...effects]: Step, why: string): void {
     const before = this.#state;
-    const [after, ...effects] = step(before, event, this.#o.policy);
     this.#state = after;
     if (after.name !== before.name) {
       this.record.entered(after.name);
-      this.#trace.event(`${before.name} -> ${after.name} (${event.type})`);
+      this.#trace.event(`${before.name} -> ${after.name} (${why})`);
     }
     for (const effect of effects) this.#effects[effect]();
   }
@@ -201,7 +235,12 @@ export class Session {
       },
       'drop-output': () => this.#offline.drop(),
       initialise: () => this.#initialise(),
-      attach: () => this.#attach(),
+      attach: () => {
+        if (this.#link) this.#joint.attach(this.#link, this.#state);
+      },
+      rejoin: () => {
+        if (this.#link) this.#joint.rejoin(this.#link, this.#state);
+      },
       'apply-settings': () => this.#lines.settingsChanged(),
       drain: () => {
         if (this.#link) this.#closing.drain(this.#link, () => this.#dispatch({ type: 'drained' }));
@@ -226,12 +265,16 @@ export class Session {
         if (this.#link === link) this.#lost(fault);
       },
       answered: (roundTripMs) => this.record.answered(roundTripMs),
+      changed: () => {
+        if (this.#link === link) this.keep();
+      },
       command: (direction, bytes, text) => this.#trace.command(direction, bytes, text),
     };
   }
 
   #connected(link: Link): void {
     this.#link = link;
+    if (link.handover) this.#o.keeper?.made(link.handover);
     this.record.connected(link.peer);
     this.#dispatch({ type: 'connected' });
   }
@@ -247,45 +290,20 @@ export class Session {
   #initialise(): void {
     const link = this.#link;
     if (!link) return;
-    const generation = ++this.#generation;
-    const reconnect = this.#reconnect;
-    // A reply to a request from before the cut must never be taken for one to a later request.
-    const discard = reconnect && this.#o.policy.offlineData === 'discard';
-    this.tty.channel.stop('down');
-    // A reopen finds the connection of the last use: see LineSync.initialise.
-    this.tty.channel.stop('up');
-    this.#lines.initialise(link, this.#o.policy.fifoBytes, discard, reconnect).then(
-      () => {
-        if (generation !== this.#generation) return;
-        if (discard && link.dataFd >= 0) this.record.dropped('stale', discardInput(link.dataFd));
-        this.#o.ticket.succeeded();
-        this.#reconnect = false;
-        this.record.ready();
-        this.#o.recovered();
-        this.#dispatch({ type: 'ready' });
-      },
-      (error: unknown) => {
-        if (generation === this.#generation) this.#attemptFailed(asFault(error));
-      },
-    );
-  }
-
-  #attach(): void {
-    const link = this.#link;
-    if (!link) return;
-    const { channel } = this.tty;
-    this.#offline.end();
-    if (link.dataFd >= 0 && !channel.attached) channel.attach(link.dataFd);
-    channel.resume('up');
-    // Where nobody has the tty open, what the next opener writes waits until the device has been told its line state.
-    if (this.#state.name === 'kept' || this.#state.name === 'lingering') channel.stop('down');
-    else channel.resume('down');
+    const ready = () => {
+      this.#o.ticket.succeeded();
+      this.#reconnect = false;
+      this.record.ready();
+      this.#o.recovered();
+      this.#dispatch({ type: 'ready' });
+    };
+    this.#initialiser.begin(link, this.#reconnect, ready, (error) => this.#attemptFailed(asFault(error)));
   }
 
   #lost(fault: Fault): void {
     // Before the device acknowledged the line state, a lost connection is a failed attempt.
     if (this.#state.name === 'initialising') {
-      this.#generation++;
+      this.#initialiser.cancel();
       this.#attemptFailed(fault);
       return;
     }
@@ -300,7 +318,7 @@ export class Session {
   #disconnect(): void {
     const link = this.#link;
     this.#link = undefined;
-    this.#generation++;
+    this.#initialiser.cancel();
     this.#lines.forget();
     if (!link) return;
     // The pump lets go of the descriptor before the link closes it.
@@ -308,6 +326,7 @@ export class Session {
     this.record.disconnected(link);
     this.#o.ticket.cancel();
     void link.close();
+    this.#o.keeper?.gone();
   }
 
   /** The tty has another channel: it joins the connection that there is. */
@@ -315,7 +334,7 @@ export class Session {
     this.#offline.end();
     this.record.absorb(last);
     this.#trace.rejoin();
-    if (this.#link && this.#linkReady()) this.#attach();
+    if (this.#link && this.#linkReady()) this.#joint.attach(this.#link, this.#state);
   }
 
   /** The data connection ended, as the pump saw it. */
@@ -384,8 +403,4 @@ export class Session {
     this.tty.report(report);
     this.#o.changed();
   }
-}
-
-function asFault(error: unknown): Fault {
-  return isFault(error) ? error : new Fault('SYSTEM', messageOf(error), { cause: error });
 }

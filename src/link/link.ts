@@ -21,8 +21,22 @@ export interface LinkEvents {
   down(fault: Fault): void;
   /** A command was answered: as long after it was sent. For metrics. */
   answered?(roundTripMs: number): void;
+  /**
+   * What `handover` gives is about to change on the wire: called before the bytes are written, also from inside a call of
+   * the link.
+   */
+  changed?(): void;
   /** A command or frame on the wire, for `trace`; only while `traced` is set. */
   command?(direction: 'sent' | 'received', bytes: Uint8Array, text: string): void;
+}
+
+/** A connection as another process needs it to go on. */
+export interface LinkHandover {
+  /** The connected sockets. */
+  readonly data: number;
+  readonly command: number;
+  /** A JSON value. */
+  readonly state: unknown;
 }
 
 export interface Link {
@@ -40,6 +54,16 @@ export interface Link {
 
   /** Connects. Rejects with a Fault (PEER_*, NAME_UNRESOLVED, NO_DESCRIPTORS, CANCELED); the link is then spent and closed. */
   connect(events: LinkEvents, signal: AbortSignal): Promise<void>;
+  /**
+   * What another process needs to go on with this connection; undefined while it cannot: not connected, something of a
+   * command still unsent, or a kind of link that cannot at all. The descriptors stay the link's.
+   */
+  readonly handover: LinkHandover | undefined;
+  /**
+   * Instead of `connect`: goes on with a connection of an earlier process. The descriptors are the link's from now on. Throws a
+   * Fault (SYSTEM, NOT_SUPPORTED) where the state is none of this kind of link; the link is then spent and closed.
+   */
+  adopt(events: LinkEvents, handover: LinkHandover): void;
   /**
    * Resolves when the device has acknowledged; requests are carried out in order. Rejects with CANCELED or the
    * connection's fault when the link ends first. A refused setting resolves, and is told by a `refused` report.

@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.js';
 import { Fault } from '../base/fault.js';
 import { closeFd, socketPair } from '../native/socket.js';
 import type { LineReport, LineRequest, LineSettings, ModemLines, OutputLines } from '../serial/line.js';
-import type { Link, LinkCapabilities, LinkEvents } from './link.js';
+import type { Link, LinkCapabilities, LinkEvents, LinkHandover } from './link.js';
 
 const MUTE_MS = 10_000;
 const ALL: LinkCapabilities = {
@@ -164,6 +164,16 @@ export class MemoryLink implements Link {
 
   get lastRoundTripMs(): number | undefined {
     return this.#roundTripMs;
+  }
+
+  /** Its other end is in this process. */
+  readonly handover = undefined;
+
+  adopt(_events: LinkEvents, { data, command }: LinkHandover): void {
+    this.#phase = 'spent';
+    closeFd(data);
+    closeFd(command);
+    throw new Fault('NOT_SUPPORTED', 'memory: nothing to go on with');
   }
 
   async connect(events: LinkEvents, signal: AbortSignal): Promise<void> {

@@ -5,14 +5,15 @@ import { isIPv6 } from 'node:net';
 import type { Clock, Timer } from '../base/clock.js';
 import { Fault, isFault } from '../base/fault.js';
 import { type Log, silentLog } from '../base/log.js';
-import { closeFd } from '../native/socket.js';
+import { closeFd, endConnection } from '../native/socket.js';
 import { describeCommand, describeFrame } from '../protocol/realcom/describe.js';
 import { HostEngine, type HostOutput } from '../protocol/realcom/host.js';
 import type { LineRequest, ModemLines } from '../serial/line.js';
 import { CommandSocket } from './command-socket.js';
 import { dial, dialAny, type Pair, place } from './dial.js';
 import { endFault, faultOf } from './errno.js';
-import type { Link, LinkCapabilities, LinkEvents } from './link.js';
+import type { Link, LinkCapabilities, LinkEvents, LinkHandover } from './link.js';
+import { parseRealComState, type RealComState } from './realcom-state.js';
 
 export type PreambleMode = 'auto' | 'on' | 'off';
 
@@ -31,6 +32,8 @@ export interface RealComLinkOptions {
   readonly preambleTimeoutMs?: number;
   /** What `auto` found, so that the next link need not find it again. */
   readonly onPreamble?: (supported: boolean) => void;
+  /** Another process holds the descriptors too: closing them ends no connection, so the end is told by shutdown(2). */
+  readonly shared?: boolean;
 }
 
 const CONNECT_TIMEOUT_MS = 5000;
@@ -68,6 +71,7 @@ export class RealComLink implements Link {
   #commandPlace = '';
   #peer: string | undefined;
   #dataFd = -1;
+  #commandFd = -1;
   #nextId = 1;
   #timer: Timer | undefined;
   #sentAt: number | undefined;
@@ -108,6 +112,34 @@ export class RealComLink implements Link {
     }
     this.#phase = 'up';
     this.#events = events;
+  }
+
+  get handover(): LinkHandover | undefined {
+    const engine = this.#engine?.state;
+    if (this.#phase !== 'up' || !engine || !this.#peer || this.#socket?.unsent !== false) return undefined;
+    const state: RealComState = {
+      peer: this.#peer,
+      commandPlace: this.#commandPlace,
+      roundTripMs: this.#roundTripMs,
+      engine,
+    };
+    return { data: this.#dataFd, command: this.#commandFd, state };
+  }
+
+  adopt(events: LinkEvents, handover: LinkHandover): void {
+    if (this.#phase !== 'new') throw new Fault('CANCELED', 'this link was connected or closed before');
+    const state = parseRealComState(handover.state);
+    if (!state) {
+      this.#phase = 'spent';
+      closeFd(handover.data);
+      closeFd(handover.command);
+      throw new Fault('SYSTEM', 'what was handed over is no Real COM connection');
+    }
+    this.#phase = 'up';
+    this.#events = events;
+    this.#roundTripMs = state.roundTripMs;
+    const engine = this.#take(handover.data, handover.command, state.peer, state.commandPlace, 'off');
+    this.#perform(engine.adopt(state.engine));
   }
 
   async request(request: LineRequest): Promise<void> {
@@ -158,21 +190,9 @@ export class RealComLink implements Link {
 
   /** Resolves when commands may flow. Takes over the descriptors. */
   #open(pair: Pair, preamble: PreambleMode, signal: AbortSignal): Promise<void> {
-    const { commandPort, dataPort, commandTimeoutMs, preambleTimeoutMs } = this.#options;
-    this.#dataFd = pair.dataFd;
-    this.#peer = place(pair.address, dataPort);
-    this.#commandPlace = place(pair.address, commandPort);
-    const engine = new HostEngine({
-      peer: this.#commandPlace,
-      preamble,
-      ...(commandTimeoutMs === undefined ? {} : { commandTimeoutMs }),
-      ...(preambleTimeoutMs === undefined ? {} : { preambleTimeoutMs }),
-    });
-    this.#engine = engine;
-    this.#socket = new CommandSocket(pair.commandFd, {
-      bytes: (chunk) => this.#perform(engine.receive(chunk)),
-      ended: (error) => this.#lost(endFault(error, this.#commandPlace, engine.answered)),
-    });
+    const { commandPort, dataPort } = this.#options;
+    const peer = place(pair.address, dataPort);
+    const engine = this.#take(pair.dataFd, pair.commandFd, peer, place(pair.address, commandPort), preamble);
     const opened = new Promise<void>((resolve, reject) => {
       this.#opening = { resolve, reject };
     });
@@ -180,6 +200,27 @@ export class RealComLink implements Link {
     return abortable(opened, signal).finally(() => {
       this.#opening = undefined;
     });
+  }
+
+  /** The descriptors are ours from now on. */
+  #take(dataFd: number, commandFd: number, peer: string, commandPlace: string, preamble: PreambleMode): HostEngine {
+    const { commandTimeoutMs, preambleTimeoutMs } = this.#options;
+    this.#dataFd = dataFd;
+    this.#commandFd = commandFd;
+    this.#peer = peer;
+    this.#commandPlace = commandPlace;
+    const engine = new HostEngine({
+      peer: this.#commandPlace,
+      preamble,
+      ...(commandTimeoutMs === undefined ? {} : { commandTimeoutMs }),
+      ...(preambleTimeoutMs === undefined ? {} : { preambleTimeoutMs }),
+    });
+    this.#engine = engine;
+    this.#socket = new CommandSocket(commandFd, this.#options.shared === true, {
+      bytes: (chunk) => this.#perform(engine.receive(chunk)),
+      ended: (error) => this.#lost(endFault(error, this.#commandPlace, engine.answered)),
+    });
+    return engine;
   }
 
   #answered(roundTripMs: number): void {
@@ -200,6 +241,8 @@ export class RealComLink implements Link {
   }
 
   #perform(outputs: readonly HostOutput[]): void {
+    // The engine is where it will be once these are performed.
+    if (outputs.some(({ type }) => type === 'write' || type === 'received')) this.#events?.changed?.();
     for (const output of outputs) this.#performOne(output);
   }
 
@@ -219,10 +262,10 @@ export class RealComLink implements Link {
         if (this.traced) this.#events?.command?.('received', output.bytes, describeFrame(output.frame));
         break;
       case 'settled':
-        this.#take(output.id)?.resolve(output.left);
+        this.#waiter(output.id)?.resolve(output.left);
         break;
       case 'failed':
-        this.#take(output.id)?.reject(output.fault);
+        this.#waiter(output.id)?.reject(output.fault);
         break;
       case 'report':
         this.#events?.report(output.report);
@@ -263,7 +306,7 @@ export class RealComLink implements Link {
     });
   }
 
-  #take(id: number): Waiting | undefined {
+  #waiter(id: number): Waiting | undefined {
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
     return waiting;
@@ -286,9 +329,13 @@ export class RealComLink implements Link {
     const dataFd = this.#dataFd;
     this.#socket = undefined;
     this.#dataFd = -1;
+    this.#commandFd = -1;
     this.#setTimer(undefined);
     // Data first, as the vendor's driver does.
-    if (dataFd >= 0) closeFd(dataFd);
+    if (dataFd >= 0) {
+      if (this.#options.shared) endConnection(dataFd);
+      closeFd(dataFd);
+    }
     await socket?.close();
   }
 }

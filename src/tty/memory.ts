@@ -53,6 +53,7 @@ export class MemoryTty implements Tty {
   hangUpOnClose = true;
   /** What the device told, for the application. */
   readonly reports: LineReport[] = [];
+  readonly remember = undefined;
   onEvent: (event: TtyEvent) => void = () => {};
   onNetwork: (event: NetworkEvent) => void = () => {};
   onReplaced: (last: ChannelCounters) => void = () => {};

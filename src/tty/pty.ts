@@ -1,10 +1,12 @@
 // The pty backend: a pseudo terminal whose master the pump reads. Carries bytes, rate, stop bits and flow control; what it
 // cannot carry (data bits, parity, modem lines, break, drain) its capabilities say, and the configuration gives.
 // Between two openers the device is cleared; where that is not possible, and at every hang-up, it is replaced.
+import { chmodSync, chownSync, statSync } from 'node:fs';
 import { Fault, messageOf } from '../base/fault.js';
 import type { Log } from '../base/log.js';
 import type { Channel, ChannelCounters, ChannelEvent } from '../native/channel.js';
-import { createPty } from '../native/pty.js';
+import { KeepFile } from '../native/keep-file.js';
+import { createPty, slavePath } from '../native/pty.js';
 import type { Pump, PumpChannel } from '../native/pump.js';
 import { closeFd } from '../native/socket.js';
 import { getTermios } from '../native/termios.js';
@@ -43,12 +45,24 @@ export interface PtyOptions {
   readonly gid?: number;
   readonly mode: number;
   readonly log: Log;
+  /** Absent: nothing outlives this process. */
+  readonly keeper?: PtyKeeper;
+  /** What an earlier process left: its master and its file, ours from now on. */
+  readonly adopted?: { readonly fd: number; readonly file: KeepFile };
+}
+
+/** Who holds the descriptors of a PTY beside us, so that it outlives this process. */
+export interface PtyKeeper {
+  /** In place of those before. */
+  made(master: number, file: KeepFile): void;
+  gone(): void;
 }
 
 interface Device {
   readonly fd: number;
   readonly path: string;
   readonly channel: PumpChannel;
+  readonly file: KeepFile | undefined;
 }
 
 const IGNORE = () => {};
@@ -63,6 +77,8 @@ export class PtyTty implements Tty {
   /** Once its descriptor is gone: a status may still ask. */
   #last: Termios | undefined;
   #replaceWhenSettled = false;
+  #record: unknown;
+  readonly remember: ((record: unknown) => void) | undefined;
   onEvent: (event: TtyEvent) => void = IGNORE;
   onNetwork: (event: NetworkEvent) => void = IGNORE;
   onReplaced: (last: ChannelCounters) => void = IGNORE;
@@ -71,13 +87,17 @@ export class PtyTty implements Tty {
   constructor(options: PtyOptions) {
     this.#o = options;
     this.name = options.name;
-    this.#device = this.#make(options.settings);
+    this.#device = options.adopted ? this.#adopt(options.adopted) : this.#make(options.settings);
+    this.#open = this.#device.channel.adoptedOpen;
+    this.remember = options.keeper && ((record) => this.#remember(record));
     try {
       options.link.publish(this.#device.path);
     } catch (error) {
+      options.keeper?.gone();
       release(this.#device);
       throw error;
     }
+    if (!options.adopted) this.#hold(this.#device);
   }
 
   get path(): string {
@@ -127,7 +147,24 @@ export class PtyTty implements Tty {
     this.#closed = true;
     this.#open = false;
     this.#o.link.remove();
+    this.#o.keeper?.gone();
     release(this.#device);
+  }
+
+  #remember(record: unknown): void {
+    this.#record = record;
+    if (this.#closed) return;
+    try {
+      this.#device.file?.write(record);
+    } catch (error) {
+      this.#o.log.log('warn', `${this.name}: a restart will not go on with it: ${messageOf(error)}`);
+    }
+  }
+
+  #hold({ fd, file }: Device): void {
+    if (!file) return;
+    if (this.#record !== undefined) this.#remember(this.#record);
+    this.#o.keeper?.made(fd, file);
   }
 
   #termios(): Termios {
@@ -135,7 +172,7 @@ export class PtyTty implements Tty {
   }
 
   #make(settings: LineSettings): Device {
-    const { uid, gid, mode, pump, name } = this.#o;
+    const { uid, gid, mode, name } = this.#o;
     let made: { fd: number; path: string };
     try {
       made = createPty({
@@ -147,13 +184,54 @@ export class PtyTty implements Tty {
     } catch (error) {
       throw ptyFault(name, error);
     }
+    let file: KeepFile | undefined;
     try {
-      const channel = pump.open(made.fd, { kind: 'pty', path: made.path, offline: { mode: 'block' } });
-      channel.onEvent = (event) => this.#onChannel(channel, event);
-      return { ...made, channel };
+      if (this.#o.keeper) file = KeepFile.create(name);
+      return this.#join(made.fd, made.path, file, false);
     } catch (error) {
+      file?.close();
       closeFd(made.fd);
       throw ptyFault(name, error);
+    }
+  }
+
+  #join(fd: number, path: string, file: KeepFile | undefined, adopt: boolean): Device {
+    const keep = file && { file, adopt };
+    const offline = { mode: 'block' } as const;
+    const channel = this.#o.pump.open(fd, { kind: 'pty', path, offline, ...(keep ? { keep } : {}) });
+    channel.onEvent = (event) => this.#onChannel(channel, event);
+    return { fd, path, channel, file };
+  }
+
+  /** Goes on with a PTY of an earlier process; of its owner and mode what the configuration says now holds. */
+  #adopt({ fd, file }: { readonly fd: number; readonly file: KeepFile }): Device {
+    const { name, log } = this.#o;
+    try {
+      const path = slavePath(fd);
+      this.#permit(path);
+      try {
+        return this.#join(fd, path, file, true);
+      } catch (error) {
+        log.log('warn', `${name}: what was kept of it cannot be read, it starts anew: ${messageOf(error)}`);
+        return this.#join(fd, path, file, false);
+      }
+    } catch (error) {
+      this.#o.keeper?.gone();
+      file.close();
+      closeFd(fd);
+      throw ptyFault(name, error);
+    }
+  }
+
+  #permit(path: string): void {
+    const { uid, gid, mode, name, log } = this.#o;
+    const now = statSync(path);
+    const owner = { uid: uid ?? now.uid, gid: gid ?? now.gid };
+    try {
+      if (owner.uid !== now.uid || owner.gid !== now.gid) chownSync(path, owner.uid, owner.gid);
+      if ((now.mode & 0o777) !== mode) chmodSync(path, mode);
+    } catch (error) {
+      log.log('warn', `${name}: its owner and mode stay as they were: ${messageOf(error)}`);
     }
   }
 
@@ -171,11 +249,13 @@ export class PtyTty implements Tty {
       this.#last = termios;
       this.#closed = true;
       this.#o.link.remove();
+      this.#o.keeper?.gone();
       release(old);
       this.onEvent({ type: 'failed', reason: messageOf(error) });
       return;
     }
     this.#device = fresh;
+    this.#hold(fresh);
     const last = old.channel.counters;
     const copy = { ...last };
     release(old);
@@ -245,6 +325,7 @@ export class PtyTty implements Tty {
 function release(device: Device): void {
   device.channel.close();
   closeFd(device.fd);
+  device.file?.close();
 }
 
 function ptyFault(name: string, error: unknown): Fault {

@@ -58,6 +58,12 @@ export interface Tty {
   /** "line mode on" and the like: what the application set that will surprise its user. */
   readonly warnings: readonly string[];
 
+  /**
+   * Keeps a record (a JSON value) for a later process that goes on with this tty, in place of the one before. undefined
+   * where there will be no such process, or the backend cannot outlive one.
+   */
+  readonly remember: ((record: unknown) => void) | undefined;
+
   onEvent: (event: TtyEvent) => void;
   onNetwork: (event: NetworkEvent) => void;
   /** `channel` is another one now, unattached and blocking; these were the last counters of the one before. */

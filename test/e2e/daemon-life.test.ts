@@ -253,7 +253,7 @@ describe('what it finds at start', () => {
     unlinkSync(`${whole.path('ttyNP0')}.stray`);
   });
 
-  test('a configuration with errors: all of them, with file and line, and exit code 1', async () => {
+  test('a configuration with errors: all of them, with file and line, and exit code 78 (EX_CONFIG)', async () => {
     const whole = await start({ idle: true });
     writeFileSync(
       whole.configFile,
@@ -267,7 +267,7 @@ ttys:
 `,
     );
     const daemon = startDaemon(whole.configFile);
-    expect((await daemon.exit()).code).toBe(1);
+    expect((await daemon.exit()).code).toBe(78);
     expect(daemon.stderr).toMatch(/ttynp\.yaml:4: .*prots/);
     expect(daemon.stderr).toMatch(/ttynp\.yaml:6: .*port/);
     expect(daemon.stderr).not.toMatch(/\n\s+at /);

@@ -11,6 +11,11 @@ export class FrameDecoder {
   #length = 0;
   #lost = false;
 
+  /** The bytes of a frame that has begun and not ended. Given to `decode` of a fresh decoder they go on where this one is. */
+  get pending(): Uint8Array {
+    return this.#buffer.slice(0, this.#length);
+  }
+
   decode(chunk: Uint8Array): DecodedFrame[] {
     const frames: DecodedFrame[] = [];
     for (const byte of chunk) {

@@ -14,6 +14,7 @@
 import { Fault, type FaultCode } from '../../base/fault.js';
 import type { LogLevel } from '../../base/log.js';
 import type { LineReport, LineRequest, LineSettings, ModemLines } from '../../serial/line.js';
+import { parseCommand } from './command-decoder.js';
 import * as c from './constants.js';
 import { describeFrame, hexBytes, nameOf } from './describe.js';
 import { codeOf, encodeCommand } from './encoder.js';
@@ -46,12 +47,25 @@ export interface HostOptions {
   readonly preambleTimeoutMs?: number;
 }
 
+/** Where a connection is between two calls: what another engine needs to go on with it. */
+export interface HostState {
+  /** Bytes of a frame that has begun. */
+  readonly pending: readonly number[];
+  /** The command whose reply has not come, as it was sent. */
+  readonly outstanding: readonly number[] | undefined;
+  readonly answered: boolean;
+  readonly lines: ModemLines | undefined;
+}
+
 /** Moxa's own limit (11.2 no. 5). */
 const COMMAND_TIMEOUT_MS = 10_000;
 /** In `auto`: a device that knows the preamble answers in a round trip, and one that does not must not cost 10 s. */
 const PREAMBLE_AUTO_TIMEOUT_MS = 2000;
 const MAX_WAIT_MS = 100;
 const MAX_JOBS = 64;
+/** An outstanding command of an earlier engine: nobody waits for its reply, and it may never have been sent. */
+const ADOPTED_TIMEOUT_MS = 2000;
+const ADOPTED_JOB = 0;
 
 interface Job {
   readonly id: number;
@@ -93,6 +107,45 @@ export class HostEngine {
   /** The device has answered a command: a connection that ends before was accepted by a busy device. */
   get answered(): boolean {
     return this.#answered;
+  }
+
+  /** What another engine needs to go on; undefined before commands may flow and after the end. */
+  get state(): HostState | undefined {
+    if (!this.#ready || this.#ended !== undefined) return undefined;
+    const outstanding = this.#outstanding;
+    return {
+      pending: [...this.#decoder.pending],
+      outstanding: outstanding && [...encodeCommand(outstanding)],
+      answered: this.#answered,
+      lines: this.#lines,
+    };
+  }
+
+  /**
+   * Instead of `start`: goes on with a connection that another engine began. What that one had still to ask is asked
+   * again by whoever wanted it; the reply to its outstanding command is awaited and means nothing any more.
+   */
+  adopt(state: HostState): HostOutput[] {
+    this.#preamble = 'off';
+    this.#ready = true;
+    this.#answered = state.answered;
+    this.#lines = state.lines;
+    const outputs: HostOutput[] = [{ type: 'ready' }];
+    for (const decoded of this.#decoder.decode(Uint8Array.from(state.pending))) {
+      this.#take(decoded, decoded.bytes, outputs);
+    }
+    const [code, ...rest] = state.outstanding ?? [];
+    if (code === undefined) return outputs;
+    const command = parseCommand(code, Uint8Array.from(rest.slice(1)));
+    this.#jobs.push({
+      id: ADOPTED_JOB,
+      commands: [command],
+      settings: undefined,
+      at: 0,
+      refused: false,
+      left: undefined,
+    });
+    return [...outputs, { type: 'timer', afterMs: ADOPTED_TIMEOUT_MS }];
   }
 
   /** Both connections are up. */
@@ -146,6 +199,13 @@ export class HostEngine {
     const outstanding = this.#outstanding;
     if (outstanding === undefined) return outputs;
     const name = nameOf(codeOf(outstanding));
+    if (this.#jobs[0]?.id === ADOPTED_JOB) {
+      this.#jobs.shift();
+      outputs.push({ type: 'log', level: 'debug', message: `${this.#peer}: no reply to ${name} of before` });
+      const next: HostOutput[] = [];
+      this.#sendNext(next);
+      return [...outputs, ...next];
+    }
     return this.#fail('PEER_MUTE', `${name} was not answered within ${this.#commandTimeoutMs} ms`, outputs);
   }
 

@@ -44,6 +44,7 @@ async function setUp() {
     acknowledged: (settings) => acknowledged.push(settings.baudRate),
     lookAhead: () => 4096,
     stale: () => {},
+    progressed: () => {},
   });
   /** A link whose device has been told the state. */
   const ready = async () => {

@@ -1,0 +1,164 @@
+// What of the ports outlives this process: their descriptors in the service manager's store, under names that say whose and
+// what they are, and what an earlier process left there. A port is kept whole or not at all.
+import { messageOf } from '../base/fault.js';
+import type { Log } from '../base/log.js';
+import type { AdoptedPort, ConnectionKeeper } from '../driver/session.js';
+import { type DescriptorKind, descriptorKind } from '../native/descriptor.js';
+import { KeepFile } from '../native/keep-file.js';
+import { closeFd, endConnection } from '../native/socket.js';
+import type { PtyKeeper } from '../tty/pty.js';
+import type { DescriptorStore } from './descriptor-store.js';
+
+/** The pump's own: what was in hand between a read and a write. */
+const HAND = 'pump';
+type Role = 'tty' | 'state' | 'data' | 'command';
+const KINDS: Readonly<Record<Role, DescriptorKind>> = {
+  tty: 'pty-master',
+  state: 'memfd',
+  data: 'tcp',
+  command: 'tcp',
+};
+
+export interface AdoptedTty {
+  readonly pty: { readonly fd: number; readonly file: KeepFile };
+  readonly port: AdoptedPort;
+}
+
+/** What the daemon says of itself to the next one. */
+export interface KeptDaemon {
+  readonly version: string;
+  /** It ended by handing over; false: it was killed, or died. */
+  readonly handedOver: boolean;
+}
+
+export class PortKeepers {
+  readonly #store: DescriptorStore;
+  readonly #log: Log;
+  readonly #kept = new Set<string>();
+  #hand: KeepFile | undefined;
+
+  constructor(store: DescriptorStore, log: Log) {
+    this.#store = store;
+    this.#log = log;
+  }
+
+  /** Somebody holds what we put there. */
+  get present(): boolean {
+    return this.#store.present;
+  }
+
+  isKept(name: string): boolean {
+    return this.#kept.has(name);
+  }
+
+  /** The pump's file, and what the daemon before said; undefined where nothing is kept. */
+  hand(): { readonly file: KeepFile; readonly before: KeptDaemon | undefined } | undefined {
+    if (!this.present) return undefined;
+    const fd = this.#take(HAND, 'memfd');
+    const file = fd === undefined ? KeepFile.create(HAND) : new KeepFile(fd);
+    const before = fd === undefined ? undefined : keptDaemon(file.read());
+    this.#hand = file;
+    if (fd === undefined) this.#store.put(HAND, file.fd);
+    return { file, before };
+  }
+
+  /** Says to the next daemon who we are. */
+  sign(daemon: KeptDaemon): void {
+    this.#hand?.write(daemon);
+  }
+
+  tty(name: string): PtyKeeper | undefined {
+    if (!this.present) return undefined;
+    return {
+      made: (master, file) => {
+        const whole = this.#put('state', name, file.fd) && this.#put('tty', name, master);
+        if (whole) this.#kept.add(name);
+        else this.#forget(name);
+      },
+      gone: () => this.#forget(name),
+    };
+  }
+
+  /** @param target what it connects to, in words that change when that does */
+  connection(name: string, target: string): ConnectionKeeper | undefined {
+    if (!this.present) return undefined;
+    return {
+      target,
+      made: ({ data, command }) => {
+        if (this.#kept.has(name) && this.#put('data', name, data) && this.#put('command', name, command)) return;
+        this.#disconnect(name);
+      },
+      gone: () => this.#disconnect(name),
+    };
+  }
+
+  /** What an earlier process left of the port; the caller's from now on. */
+  adopt(name: string): AdoptedTty | undefined {
+    const fd = this.#take(`tty-${name}`, KINDS.tty);
+    if (fd === undefined) return undefined;
+    const state = this.#take(`state-${name}`, KINDS.state);
+    let file: KeepFile;
+    try {
+      file = state === undefined ? KeepFile.create(name) : new KeepFile(state);
+    } catch (error) {
+      this.#log.log('warn', `${name} is made anew: ${messageOf(error)}`);
+      closeFd(fd);
+      this.#forget(name);
+      return undefined;
+    }
+    // One without the other: its application stays, and its state starts anew.
+    if (state === undefined) this.#put('state', name, file.fd);
+    this.#kept.add(name);
+    const data = this.#take(`data-${name}`, KINDS.data);
+    const command = this.#take(`command-${name}`, KINDS.command);
+    const whole = data !== undefined && command !== undefined;
+    if (!whole) for (const half of [data, command]) if (half !== undefined) this.#end(half);
+    if (!whole) this.#disconnect(name);
+    return { pty: { fd, file }, port: { record: file.read(), connection: whole ? { data, command } : undefined } };
+  }
+
+  /** After all ports are made: what belongs to none of them. */
+  discardRest(): void {
+    const names = this.#store.discardRest();
+    if (names.length === 0) return;
+    const some = names.slice(0, 4).join(', ');
+    this.#log.log('warn', `${names.length} kept descriptors belong to no port of the configuration, closed: ${some}`);
+  }
+
+  #put(role: Role, name: string, fd: number): boolean {
+    return this.#store.put(`${role}-${name}`, fd);
+  }
+
+  #take(name: string, kind: DescriptorKind): number | undefined {
+    const fd = this.#store.take(name);
+    if (fd === undefined || descriptorKind(fd) === kind) return fd;
+    this.#log.log('warn', `what is kept as ${name} is none of that kind: closed`);
+    closeFd(fd);
+    this.#store.remove(name);
+    return undefined;
+  }
+
+  #end(fd: number): void {
+    endConnection(fd);
+    closeFd(fd);
+  }
+
+  #disconnect(name: string): void {
+    this.#store.remove(`data-${name}`);
+    this.#store.remove(`command-${name}`);
+  }
+
+  #forget(name: string): void {
+    this.#kept.delete(name);
+    this.#disconnect(name);
+    this.#store.remove(`tty-${name}`);
+    this.#store.remove(`state-${name}`);
+  }
+}
+
+function keptDaemon(record: unknown): KeptDaemon | undefined {
+  if (typeof record !== 'object' || record === null) return undefined;
+  const { version, handedOver } = record as Partial<Record<keyof KeptDaemon, unknown>>;
+  if (typeof version !== 'string') return undefined;
+  return { version, handedOver: handedOver === true };
+}
