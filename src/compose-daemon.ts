@@ -99,8 +99,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     status: () => statusLine(supervisor),
   });
   sayStart(log, `${statusLine(supervisor)}, ${configFile}`, hand?.before);
+  const stopped = untilStopped(supervisor, manager, log);
   manager.ready();
-  const signal = await untilStopped(supervisor, manager, log);
+  const signal = await stopped;
   manager.stopping();
   if (signal === 'SIGTERM' && store.present) {
     log.log('info', 'handing over to the next daemon', { event: 'stopping' });

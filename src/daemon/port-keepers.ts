@@ -19,6 +19,8 @@ const KINDS: Readonly<Record<Role, DescriptorKind>> = {
   command: 'tcp',
 };
 
+const ROLES = Object.keys(KINDS).length;
+
 export interface AdoptedTty {
   readonly pty: { readonly fd: number; readonly file: KeepFile };
   readonly port: AdoptedPort;
@@ -36,6 +38,7 @@ export class PortKeepers {
   readonly #log: Log;
   readonly #kept = new Set<string>();
   #hand: KeepFile | undefined;
+  #full = false;
 
   constructor(store: DescriptorStore, log: Log) {
     this.#store = store;
@@ -71,7 +74,7 @@ export class PortKeepers {
     if (!this.present) return undefined;
     return {
       made: (master, file) => {
-        const whole = this.#put('state', name, file.fd) && this.#put('tty', name, master);
+        const whole = this.#hasRoom(name) && this.#put('state', name, file.fd) && this.#put('tty', name, master);
         if (whole) this.#kept.add(name);
         else this.#forget(name);
       },
@@ -123,6 +126,24 @@ export class PortKeepers {
     if (names.length === 0) return;
     const some = names.slice(0, 4).join(', ');
     this.#log.log('warn', `${names.length} kept descriptors belong to no port of the configuration, closed: ${some}`);
+  }
+
+  /** Room is for whole ports: one without its connection would lose more than one that is ended cleanly. */
+  #hasRoom(name: string): boolean {
+    const ports = Math.floor((this.#store.limit - 1) / ROLES);
+    if (this.#kept.has(name) || this.#kept.size < ports) return true;
+    if (!this.#full) {
+      const advice = 'raise FileDescriptorStoreMax and FDSTORE of the service';
+      this.#log.log(
+        'warn',
+        `a restart will hang up ${name} and others: there is room to keep ${ports} ports: ${advice}`,
+        {
+          event: 'descriptors',
+        },
+      );
+    }
+    this.#full = true;
+    return false;
   }
 
   #put(role: Role, name: string, fd: number): boolean {

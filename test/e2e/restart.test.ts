@@ -127,7 +127,6 @@ test('a daemon killed 20 times under traffic loses at most what was in hand, and
   }
   const down = audit(m.whole.recorder().bytes);
   const up = audit(Buffer.concat(got));
-  console.log(down, up, written, injected, (await m.whole.port()).drops);
   expect(down).toMatchObject({ disorder: 0, last: written - 1 });
   expect(up).toMatchObject({ disorder: 0, last: injected - 1 });
   // One read each time at the most.

@@ -1,7 +1,18 @@
 // The built daemon under a service manager that keeps its descriptors, before the simulator in the test process: restarts
 // as an application at the tty and a device at the far end of the wire see them.
+import { readFileSync } from 'node:fs';
 import { DAEMON, eventually, Whole, type WholeOptions } from './e2e.js';
 import { type ManagerOptions, ServiceManagerStandIn } from './service-manager.js';
+
+/** Of the connections to a local port: the other ends' ports (proc(5), /proc/net/tcp). */
+function established(port: number): number[] {
+  const connections = readFileSync('/proc/net/tcp', 'latin1').matchAll(
+    /^ *\d+: [0-9A-F]{8}:([0-9A-F]{4}) [0-9A-F]{8}:([0-9A-F]{4}) 01 /gm,
+  );
+  return [...connections].flatMap(([, local = '', remote = '']) =>
+    Number.parseInt(local, 16) === port ? [Number.parseInt(remote, 16)] : [],
+  );
+}
 
 export class Managed {
   private constructor(
@@ -50,9 +61,11 @@ export class Managed {
     await this.manager.ready();
   }
 
-  /** The remote end of the data connection, as the device has it: another connection is another port. */
+  /** The TCP ports of our ends of both connections, as the kernel tells: another connection has others. */
   peer(n = 1): string | undefined {
-    return this.whole.simulator.port(n).peer;
+    const { dataPort, commandPort } = this.whole.simulator.port(n);
+    const ends = [dataPort, commandPort].map((port) => established(port));
+    return ends.every((end) => end.length === 1) ? ends.flat().join(' ') : undefined;
   }
 
   async connected(n = 1): Promise<string> {
