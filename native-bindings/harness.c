@@ -244,6 +244,7 @@ static int make_line(struct line *line) {
       .look_ahead = LOOK_AHEAD,
       .offline = HOLD,
       .counters = line->counters,
+      .keep_fd = -1,
   };
   line->id = channel_open(shared_pump, &options);
   return line->id < 0 ? -1 : channel_attach(shared_pump, (uint32_t)line->id, line->near, HOLD);
