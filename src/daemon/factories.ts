@@ -13,7 +13,7 @@ import type { Pump } from '../native/pump.js';
 import { DeviceLink } from '../tty/device-link.js';
 import { PtyTty } from '../tty/pty.js';
 import type { Tty } from '../tty/tty.js';
-import type { AdoptedTty, PortKeepers } from './port-keepers.js';
+import type { AdoptedTty, PortKeepers } from './handover/port-keepers.js';
 import type { RunningServer } from './running-server.js';
 
 export interface FactoryOptions {

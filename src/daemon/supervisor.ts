@@ -16,9 +16,9 @@ import { type ResolvedConfig, type ResolvedTty, sameTty } from '../config/resolv
 import type { Link } from '../link/link.js';
 import { formatMetrics } from '../observe/prometheus.js';
 import type { Tty } from '../tty/tty.js';
+import type { AdoptedTty, PortKeepers } from './handover/port-keepers.js';
 import { daemonMetrics } from './metrics.js';
 import { Port } from './port.js';
-import type { AdoptedTty, PortKeepers } from './port-keepers.js';
 import { serverView } from './port-view.js';
 import type { RunningServer } from './running-server.js';
 

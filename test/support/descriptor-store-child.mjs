@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { SystemClock } from '../../dist/base/clock.js';
-import { openDescriptorStore } from '../../dist/daemon/descriptor-store.js';
+import { openDescriptorStore } from '../../dist/daemon/handover/descriptor-store.js';
 import { createStateFile, descriptorKind } from '../../dist/native/descriptor.js';
 import { notify } from '../../dist/native/notify.js';
 import { createPty, isHungUp } from '../../dist/native/pty.js';

@@ -1,7 +1,7 @@
 // What LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES say (sd_listen_fds(3)). The descriptors themselves: test/integration/daemon.
 import { expect, test } from 'vitest';
-import { type Environment, readListen, takeInherited } from '../../../src/daemon/inherited-descriptors.js';
-import { LogRecorder } from './log-recorder.js';
+import { type Environment, readListen, takeInherited } from '../../../../src/daemon/handover/inherited-descriptors.js';
+import { LogRecorder } from '../log-recorder.js';
 
 const unusable = (fault: string) => ({ fault, count: 0, names: [] });
 

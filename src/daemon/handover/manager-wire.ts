@@ -1,7 +1,7 @@
 // The way to the service manager for what must arrive in order: one datagram at a time to $NOTIFY_SOCKET, and whether there
 // was room for it. Knows nothing of what is said (that is descriptor-store.ts), and queues nothing.
-import { awaitDatagramRoom, awaitEnd, beginBarrier, notify } from '../native/notify.js';
-import { isSystemError } from '../native/socket.js';
+import { awaitDatagramRoom, awaitEnd, beginBarrier, notify } from '../../native/notify.js';
+import { isSystemError } from '../../native/socket.js';
 
 export interface ManagerWire {
   /** Never waits. False: no room now, the same may be tried again. Throws a SystemError where trying again is no use. */

@@ -1,10 +1,10 @@
 // The service manager's descriptor store (sd_notify(3): FDSTORE, FDSTOREREMOVE, BARRIER; sd_listen_fds(3)): what is put there
 // outlives this process and comes back at the next start. Never waits but in barrier(), and never asks what a descriptor is.
-import type { Clock, Timer } from '../base/clock.js';
-import { Fault, messageOf } from '../base/fault.js';
-import type { Log } from '../base/log.js';
-import { closeFd, isSystemError } from '../native/socket.js';
-import { descriptorLimit } from './descriptor-limit.js';
+import type { Clock, Timer } from '../../base/clock.js';
+import { Fault, messageOf } from '../../base/fault.js';
+import type { Log } from '../../base/log.js';
+import { closeFd, isSystemError } from '../../native/socket.js';
+import { descriptorLimit } from '../descriptor-limit.js';
 import { type Environment, takeInherited } from './inherited-descriptors.js';
 import { type ManagerWire, NotifyWire } from './manager-wire.js';
 import { StoreQueue } from './store-queue.js';

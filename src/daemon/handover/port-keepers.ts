@@ -1,12 +1,12 @@
 // What of the ports outlives this process: their descriptors in the service manager's store, under names that say whose and
 // what they are, and what an earlier process left there. A port is kept whole or not at all.
-import { messageOf } from '../base/fault.js';
-import type { Log } from '../base/log.js';
-import type { AdoptedPort, ConnectionKeeper } from '../driver/session.js';
-import { type DescriptorKind, descriptorKind } from '../native/descriptor.js';
-import { KeepFile } from '../native/keep-file.js';
-import { closeFd, endConnection } from '../native/socket.js';
-import type { PtyKeeper } from '../tty/pty.js';
+import { messageOf } from '../../base/fault.js';
+import type { Log } from '../../base/log.js';
+import type { AdoptedPort, ConnectionKeeper } from '../../driver/session.js';
+import { type DescriptorKind, descriptorKind } from '../../native/descriptor.js';
+import { KeepFile } from '../../native/keep-file.js';
+import { closeFd, endConnection } from '../../native/socket.js';
+import type { PtyKeeper } from '../../tty/pty.js';
 import type { DescriptorStore } from './descriptor-store.js';
 
 /** The pump's own: what was in hand between a read and a write. */

@@ -1,9 +1,9 @@
 // The descriptors that the service manager passed at start (sd_listen_fds(3)), by their names in its store. Takes the
 // variables out of the environment, so that no child believes they are meant for it. Judges no descriptor by its kind.
 import { fstatSync, readlinkSync } from 'node:fs';
-import type { Log } from '../base/log.js';
-import { setCloseOnExec } from '../native/descriptor.js';
-import { closeFd } from '../native/socket.js';
+import type { Log } from '../../base/log.js';
+import { setCloseOnExec } from '../../native/descriptor.js';
+import { closeFd } from '../../native/socket.js';
 
 /** SD_LISTEN_FDS_START */
 const FIRST = 3;

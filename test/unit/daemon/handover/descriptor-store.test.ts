@@ -3,12 +3,12 @@
 import { closeSync, fstatSync, readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { descriptorLimit } from '../../../src/daemon/descriptor-limit.js';
-import { type DescriptorStore, openDescriptorStore } from '../../../src/daemon/descriptor-store.js';
-import type { ManagerWire } from '../../../src/daemon/manager-wire.js';
-import { createStateFile } from '../../../src/native/descriptor.js';
-import { ManualClock } from '../../support/manual-clock.js';
-import { LogRecorder } from './log-recorder.js';
+import { descriptorLimit } from '../../../../src/daemon/descriptor-limit.js';
+import { type DescriptorStore, openDescriptorStore } from '../../../../src/daemon/handover/descriptor-store.js';
+import type { ManagerWire } from '../../../../src/daemon/handover/manager-wire.js';
+import { createStateFile } from '../../../../src/native/descriptor.js';
+import { ManualClock } from '../../../support/manual-clock.js';
+import { LogRecorder } from '../log-recorder.js';
 
 /** What systemd keeps: names and the files behind them; it drops what is more than its limit. */
 class ModelManager implements ManagerWire {

@@ -1,5 +1,5 @@
 // What the service manager has not been told yet, in order. It owns the descriptors in it. Never sends, knows no time.
-import { closeFd, dup } from '../native/socket.js';
+import { closeFd, dup } from '../../native/socket.js';
 
 export interface StoreMessage {
   readonly name: string;
