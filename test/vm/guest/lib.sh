@@ -10,7 +10,7 @@ not() {
 
 main_pid() { systemctl show -p MainPID --value ttynpd; }
 owner_of_daemon() { stat -c %U "/proc/$(main_pid)"; }
-simulator() { systemd-run --quiet --unit simulator /usr/bin/ttynp simulate --ports 4 --data-port 4950 --command-port 4966 --unpaced; }
+simulator() { systemd-run --quiet --unit simulator /usr/bin/ttynp simulate --ports 4 --data-port 4950 --command-port 4966 --unpaced --verbose; }
 restarts() { systemctl show -p NRestarts --value ttynpd; }
 
 # await CONDITION: at most 60 s

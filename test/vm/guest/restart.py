@@ -1,7 +1,7 @@
 """restart.py CHECK: an application holds /dev/ttyNP0 while the daemon is restarted, killed, upgraded or stopped.
 
 Looks at the far end: what `ttynp simulate` (unit "simulator", a process of its own) saw, and at the TCP connections.
-Checks: restart, kill, upgrade, stop. Exit code 0: as it should be; what was seen is printed. Runs in the guest, as root.
+Checks: restart, kill, upgrade, broken, stop. Exit code 0: as it should be; what was seen is printed. Runs in the guest, as root.
 """
 import os
 import re
@@ -91,7 +91,7 @@ class Names:
         return sorted(self.gone)
 
 
-def unnoticed(act):
+def unnoticed(act, total=BYTES):
     """Restarts while one tty carries traffic and another is open and idle."""
     busy, idle = Traffic("/dev/ttyNP0"), Traffic("/dev/ttyNP1")
     await_that("four connections", lambda: len(connections()) == 4)
@@ -105,12 +105,12 @@ def unnoticed(act):
     expect("another process", main_pid() not in (0, old))
     expect("traffic after", busy.await_lines(1000))
     expect("the same TCP connections %s" % sorted(before), connections() == before)
-    while busy.sent * LINE < BYTES and not busy.error and busy.await_lines(1000, 30):
+    while busy.sent * LINE < total and not busy.error and busy.await_lines(1000, 30):
         pass
     busy.stop()
     print(busy.describe())
     expect("no byte lost, doubled or out of order", not (busy.missing or busy.torn or busy.doubled or busy.error))
-    expect("%d bytes both ways" % BYTES, busy.received * LINE >= BYTES)
+    expect("%d bytes both ways" % total, busy.received * LINE >= total)
     idle.start()
     expect("the idle tty works", idle.await_lines(500))
     idle.stop()
@@ -127,8 +127,25 @@ def restart():
 
 
 def upgrade():
-    # Installed as it is in the field; what is asked for in the environment is the newer bundle.
-    unnoticed(lambda: print(sh(os.environ.get("TTYNP_VM_UPGRADE", "./next/install.sh"))))
+    unnoticed(lambda: print(sh("./next/install.sh | tail -n 3")))
+
+
+def broken():
+    """A restart with a broken configuration, which is mended after a while."""
+    path = "/etc/ttynp/ttynp.yaml"
+    with open(path) as file:
+        good = file.read()
+
+    def act():
+        with open(path, "w") as file:
+            file.write(good + "nonsense: 1\n")
+        expect("the restart fails", subprocess.run(["systemctl", "restart", "ttynpd"], stderr=subprocess.DEVNULL).returncode != 0)
+        await_that("the next start waits", lambda: "waiting for a valid" in sh("systemctl show -p StatusText ttynpd"))
+        with open(path, "w") as file:
+            file.write(good)
+        await_that("mended, it runs", lambda: sh("systemctl is-active ttynpd || true") == "active")
+
+    unnoticed(act, 1 << 20)
 
 
 def kill():
@@ -168,5 +185,5 @@ def stop():
     sh("systemctl start ttynpd")
 
 
-{"restart": restart, "kill": kill, "upgrade": upgrade, "stop": stop}[sys.argv[1]]()
+{"restart": restart, "kill": kill, "upgrade": upgrade, "broken": broken, "stop": stop}[sys.argv[1]]()
 sys.exit("failed: " + "; ".join(problems) if problems else 0)
