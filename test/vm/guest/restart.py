@@ -99,7 +99,9 @@ def unnoticed(act, total=BYTES):
     expect("traffic before", busy.await_lines(4000))
     far, before, old = FarEnd(), connections(), main_pid()
     names = Names("/dev/ttyNP0", "/dev/ttyNP1")
+    busy.slow = True
     act()
+    busy.slow = False
     gone = names.stop()
     expect("the names in /dev stay %s" % gone, not gone)
     expect("another process", main_pid() not in (0, old))

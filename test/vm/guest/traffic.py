@@ -36,6 +36,7 @@ class Traffic:
         self.error = None
         self.longest = 0.0  # seconds without a byte while some were due
         self.running = False
+        self.slow = False  # leaves the processors to what else happens in the guest
         self.thread = threading.Thread(target=self.run, daemon=True)
 
     def start(self):
@@ -58,6 +59,8 @@ class Traffic:
             if self.running and not out and self.outstanding() < WINDOW:
                 out = b"".join(map(line_of, range(self.sent, self.sent + 64)))
                 self.sent += 64
+                if self.slow:
+                    time.sleep(0.03)
             if self.running and time.time() - heard > 5 and not out:  # a loss has filled the window: go on
                 out = line_of(self.sent)
                 self.sent += 1
