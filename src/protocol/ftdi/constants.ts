@@ -1,0 +1,48 @@
+// The vendor requests and status bits of an FTDI chip, as the Linux driver uses them (drivers/usb/serial/ftdi_sio.h).
+
+export const RESET = 0;
+export const MODEM_CONTROL = 1;
+export const FLOW_CONTROL = 2;
+export const BAUD_RATE = 3;
+export const LINE = 4;
+export const MODEM_STATUS = 5;
+export const EVENT_CHARACTER = 6;
+export const ERROR_CHARACTER = 7;
+export const SET_LATENCY = 9;
+export const GET_LATENCY = 10;
+
+/** Values of RESET. */
+export const RESET_PORT = 0;
+export const PURGE_RECEIVER = 1;
+export const PURGE_TRANSMITTER = 2;
+
+/** MODEM_CONTROL: the high byte says which lines are meant. */
+export const DTR = 0x0001;
+export const RTS = 0x0002;
+export const DTR_MEANT = 0x0100;
+export const RTS_MEANT = 0x0200;
+
+/** FLOW_CONTROL, in wIndex. */
+export const FLOW_RTS_CTS = 0x0100;
+export const FLOW_XON_XOFF = 0x0400;
+
+/** LINE, in wValue. */
+export const LINE_BREAK = 0x4000;
+
+/** The two status bytes. */
+export const CTS = 0x10;
+export const DSR = 0x20;
+export const RI = 0x40;
+export const DCD = 0x80;
+/** Always set in the first byte. */
+export const RESERVED = 0x01;
+export const OVERRUN = 0x02;
+export const PARITY = 0x04;
+export const FRAMING = 0x08;
+export const BREAK = 0x10;
+export const HOLDING_EMPTY = 0x20;
+export const TRANSMITTER_EMPTY = 0x40;
+export const STATUS_BYTES = 2;
+
+/** bcdDevice: the Linux driver takes 8.00 for an FT4232H, whose ports have a high-speed clock. */
+export const RELEASE_FT4232H = 0x0800;
