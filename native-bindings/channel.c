@@ -180,6 +180,7 @@ static void deliver_down(struct channel *c, const uint8_t *bytes, size_t length,
   }
   if (c->net_fd < 0) {
     size_t limit = c->offline.mode == OFFLINE_HOLD ? c->offline.bytes : PUMP_PARK_BYTES;
+    c->pump->hand->parked_at = c->parked[DOWN].ring->tail + (length < limit ? length : limit);
     size_t dropped = park_append_over(&c->parked[DOWN], bytes, length, limit);
     channel_count(c, DOWN_OVERFLOWED, (double)dropped);
     c->kept->held += held;

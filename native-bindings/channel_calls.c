@@ -59,17 +59,25 @@ static struct channel *new_channel(pump *p, const struct channel_options *option
   return NULL;
 }
 
+// What an application asked and nobody was told: it is in no other place. Open and closed are looked for anew.
+#define ASKED_EVENTS \
+  (EVENT_SETTINGS | EVENT_FLUSH_INPUT | EVENT_FLUSH_OUTPUT | EVENT_OUTPUT_STOPPED | EVENT_OUTPUT_STARTED)
+
 // Whoever opened it, closed it or changed its settings since the earlier process looked is found as at any other look.
 static void adopt_pty(struct channel *c) {
   c->adopted = true;
   c->stopped[DOWN] = true;
   c->stopped[UP] = true;
   kept_recover(c);
-  c->kept->events &= EVENT_SETTINGS | EVENT_FLUSH_INPUT | EVENT_FLUSH_OUTPUT;
+  c->kept->events &= ASKED_EVENTS;
   if (c->kept->events != 0) c->pump->has_events = true;
   channel_set_gauge(c, TTY_OPEN, c->kept->open ? 1 : 0);
   channel_set_gauge(c, ADOPTED_OPEN, c->kept->open ? 1 : 0);
-  if (!c->kept->open) return;
+  if (!c->kept->open) {
+    channel_drop_up(c, SIZE_MAX, UP_UNREAD);  // in hand for nobody
+    c->kept->cleared = false;                 // somebody may have come and gone
+    return;
+  }
   tty_poll_termios(c);
   tty_look(c, false, false);
 }

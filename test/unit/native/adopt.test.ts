@@ -79,6 +79,13 @@ class Port {
     }
   }
 
+  /** As if it was killed before it let go of what it had in hand last. */
+  holdOn(): void {
+    const id = Buffer.alloc(8);
+    readSync(this.file.fd, id, 0, 8, KEPT.id);
+    writeSync(this.hand.fd, id, 0, 8, HAND.id);
+  }
+
   set(at: number, value: number): void {
     const wide = Buffer.alloc(8);
     wide.writeBigUInt64LE(BigInt(value));
@@ -345,4 +352,65 @@ test('a record is read back, the last whole one', () => {
   expect(again.read()).toEqual({ n: 4 });
   file.close();
   again.close();
+});
+
+test('killed after bytes were kept for a connection to come: they are there once', async () => {
+  const port = new Port();
+  const first = port.begin(false);
+  first.channel.setOffline({ mode: 'hold', bytes: 65_536 });
+  const app = open(port);
+  writeSync(app, pattern(0, 100));
+  await until(() => first.channel.counters.downParked === 100);
+  port.freeze();
+  // The hand is as the pump left it, but not yet let go of.
+  port.holdOn();
+  const second = port.begin(true);
+  expect(second.channel.counters.downParked).toBe(100);
+  expect(await readExactly(join(second), 100)).toEqual(pattern(0, 100));
+});
+
+test('killed with bytes of the device in hand for nobody: the next opener does not get them', async () => {
+  const port = new Port();
+  const first = port.begin(false);
+  closeSync(openSlave(port.pty.path));
+  await until(() => first.events.includes('closed'));
+  port.freeze();
+  port.inHand({ direction: 1 }, pattern(0, 100));
+  const second = port.begin(true);
+  expect(second.channel.counters).toMatchObject({ upParked: 0, upUnread: 100 });
+});
+
+test('who came and went meanwhile leaves nothing to the next: no TIOCEXCL, no stopped output, raw', async () => {
+  const port = new Port();
+  const first = port.begin(false);
+  closeSync(openSlave(port.pty.path));
+  await until(() => first.events.includes('closed'));
+  port.freeze();
+  const app = openSlave(port.pty.path);
+  const leave = `fcntl.ioctl(3, termios.TIOCEXCL)
+termios.tcflow(3, termios.TCOOFF)
+a = termios.tcgetattr(3); a[3] |= termios.ICANON | termios.ECHO; a[3] &= ~0o200000; termios.tcsetattr(3, termios.TCSANOW, a)`;
+  onDescriptor(app, leave);
+  closeSync(app);
+  port.begin(true);
+  const next = open(port);
+  const look = `import struct
+exclusive = struct.unpack('i', fcntl.ioctl(3, 0x80045440, b'\\0\\0\\0\\0'))[0]
+print(exclusive, termios.tcgetattr(3)[3] & (termios.ICANON | termios.ECHO))`;
+  expect(onDescriptor(next, look).stdout.trim()).toBe('0 0');
+  expect(writeSync(next, 'x')).toBe(1);
+});
+
+test('a stopped output that was told to nobody is told', async () => {
+  const port = new Port();
+  const first = port.begin(false);
+  const app = open(port);
+  await until(() => first.events.includes('opened'));
+  join(first);
+  // No turn of the event loop: the pump has seen it, and nobody was told.
+  onDescriptor(app, 'termios.tcflow(3, termios.TCOOFF)');
+  port.freeze();
+  expect(first.events).not.toContain('output-stopped');
+  const second = port.begin(true);
+  await until(() => second.events.includes('output-stopped'));
 });
