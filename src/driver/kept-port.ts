@@ -72,7 +72,8 @@ const record = z.object({
     requests: z.array(request).max(128),
     finishing: z.boolean(),
   }),
-  link: z.unknown(),
+  // Not there without a connection: JSON has no undefined.
+  link: z.unknown().optional(),
 });
 
 export function formatKeptPort(port: KeptPort): unknown {

@@ -82,7 +82,7 @@ export class LineSync {
     const { settings: told, lines } = this.#acknowledged;
     return {
       settings: settings ? undefined : told,
-      lines: settings ? undefined : lines,
+      lines: settings || finishing ? undefined : lines,
       flush: flush && this.#flush && flush !== this.#flush ? 'both' : (flush ?? this.#flush),
       requests: request ? [request, ...this.#pending] : [...this.#pending],
       finishing: finishing === true,
@@ -140,7 +140,7 @@ export class LineSync {
       signal.throwIfAborted();
       this.#dirty = false;
       const flush = this.#takeFlush();
-      if (flush !== undefined) await this.#flushDevice(link, flush);
+      if (flush !== undefined) await this.#during({ flush }, () => this.#flushDevice(link, flush));
       // Compared with what was told, not with what was acknowledged: a refusal is not repeated.
       const now = this.#host.desired();
       const same = sameSettings(now.settings, told.settings) && sameLines(now.lines, told.lines);
@@ -159,6 +159,7 @@ export class LineSync {
   /** The application flushed; the channel has dropped what was parked. Before the first answer, `initialise` tells it. */
   flush(queue: Queue): void {
     this.#flush = this.#flush === undefined || this.#flush === queue ? queue : 'both';
+    this.#host.progressed();
     this.#start();
   }
 
@@ -172,6 +173,7 @@ export class LineSync {
     // Bounded: an application that toggles faster than the network answers loses pairs in the middle, never the last.
     if (this.#pending.length >= 64) this.#pending.splice(0, 2);
     this.#pending.push(request);
+    this.#host.progressed();
     this.#start();
   }
 
@@ -310,10 +312,12 @@ export class LineSync {
   }
 
   async #sendSettings(link: Link, settings: LineSettings, lines: OutputLines): Promise<void> {
-    if (settings.baudRate > 0) return this.#during({ settings: true }, () => this.#tellSettings(link, settings, lines));
-    // B0 keeps the rate and drops the lines: there is no rate to tell.
-    if (link.capabilities.outputLines) await link.request({ type: 'lines', lines });
-    this.#acknowledged = { settings, lines };
+    await this.#during({ settings: true }, async () => {
+      if (settings.baudRate > 0) return this.#tellSettings(link, settings, lines);
+      // B0 keeps the rate and drops the lines: there is no rate to tell.
+      if (link.capabilities.outputLines) await link.request({ type: 'lines', lines });
+      this.#acknowledged = { settings, lines };
+    });
   }
 
   async #tellSettings(link: Link, settings: LineSettings, lines: OutputLines): Promise<void> {

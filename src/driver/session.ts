@@ -110,6 +110,8 @@ export class Session {
     const { kept, link } = takeOver(adopted, this.#o, (adoptedLink) => this.#linkEvents(adoptedLink));
     this.#offline.keep();
     if (!kept) {
+      // For whom it was is known no more.
+      if (!this.tty.isOpen) this.#offline.drop();
       this.start();
       return;
     }
@@ -127,7 +129,9 @@ export class Session {
     this.#dispatching = true;
     this.#become(adopt({ state: kept.state, linked, parked, finishing }, this.#o.policy), 'adopted');
     this.#dispatching = false;
-    this.#dispatch(this.tty.isOpen ? { type: 'opened' } : { type: 'closed', parked });
+    // Taken from a use that the earlier process was not told of.
+    if (this.tty.isOpen || parked > 0) this.#dispatch({ type: 'opened' });
+    if (!this.tty.isOpen) this.#dispatch({ type: 'closed', parked });
   }
 
   /** What a process that came now would need, where it is kept. */
@@ -205,6 +209,7 @@ export class Session {
       this.#trace.event(`${before.name} -> ${after.name} (${why})`);
     }
     for (const effect of effects) this.#effects[effect]();
+    if (after.name === 'idle' || after.name === 'lingering' || after.name === 'kept') this.tty.settle();
   }
 
   #effectTable(): Record<Effect, () => void> {

@@ -87,7 +87,8 @@ export class PtyTty implements Tty {
   constructor(options: PtyOptions) {
     this.#o = options;
     this.name = options.name;
-    this.#device = options.adopted ? this.#adopt(options.adopted) : this.#make(options.settings);
+    const adopted = options.adopted && this.#adopt(options.adopted);
+    this.#device = adopted ?? this.#make(options.settings);
     this.#open = this.#device.channel.adoptedOpen;
     this.remember = options.keeper && ((record) => this.#remember(record));
     try {
@@ -97,7 +98,9 @@ export class PtyTty implements Tty {
       release(this.#device);
       throw error;
     }
-    if (!options.adopted) this.#hold(this.#device);
+    if (!adopted) this.#hold(this.#device);
+    // Who came and went meanwhile may have left what shuts everybody out.
+    else if (!this.#open) this.#replaceWhenSettled = adopted.channel.reset() === 'failed';
   }
 
   get path(): string {
@@ -203,8 +206,11 @@ export class PtyTty implements Tty {
     return { fd, path, channel, file };
   }
 
-  /** Goes on with a PTY of an earlier process; of its owner and mode what the configuration says now holds. */
-  #adopt({ fd, file }: { readonly fd: number; readonly file: KeepFile }): Device {
+  /**
+   * Goes on with a PTY of an earlier process; of its owner and mode what the configuration says now holds. undefined: it is of
+   * no use here, and whoever has it open is hung up.
+   */
+  #adopt({ fd, file }: { readonly fd: number; readonly file: KeepFile }): Device | undefined {
     const { name, log } = this.#o;
     try {
       const path = slavePath(fd);
@@ -216,10 +222,11 @@ export class PtyTty implements Tty {
         return this.#join(fd, path, file, false);
       }
     } catch (error) {
+      log.log('warn', `${name} cannot go on with its PTY and gets another: ${messageOf(error)}`);
       this.#o.keeper?.gone();
       file.close();
       closeFd(fd);
-      throw ptyFault(name, error);
+      return undefined;
     }
   }
 
