@@ -217,7 +217,12 @@ export class RealComLink implements Link {
     });
     this.#engine = engine;
     this.#socket = new CommandSocket(commandFd, this.#options.shared === true, {
-      bytes: (chunk) => this.#perform(engine.receive(chunk)),
+      bytes: (chunk) => {
+        const outputs = engine.receive(chunk);
+        // Also part of a frame: nobody can read it a second time.
+        this.#events?.changed?.();
+        this.#perform(outputs);
+      },
       ended: (error) => this.#lost(endFault(error, this.#commandPlace, engine.answered)),
     });
     return engine;
@@ -242,7 +247,7 @@ export class RealComLink implements Link {
 
   #perform(outputs: readonly HostOutput[]): void {
     // The engine is where it will be once these are performed.
-    if (outputs.some(({ type }) => type === 'write' || type === 'received')) this.#events?.changed?.();
+    if (outputs.some(({ type }) => type === 'write')) this.#events?.changed?.();
     for (const output of outputs) this.#performOne(output);
   }
 
@@ -302,7 +307,10 @@ export class RealComLink implements Link {
     if (afterMs === undefined) return;
     this.#timer = this.#options.clock.after(afterMs, () => {
       this.#timer = undefined;
-      if (this.#engine !== undefined) this.#perform(this.#engine.timeout());
+      if (this.#engine === undefined) return;
+      const outputs = this.#engine.timeout();
+      this.#events?.changed?.();
+      this.#perform(outputs);
     });
   }
 

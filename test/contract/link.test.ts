@@ -4,6 +4,7 @@ import { SystemClock } from '../../src/base/clock.js';
 import { MemoryDevice } from '../../src/link/memory.js';
 import { RealComLink } from '../../src/link/realcom.js';
 import { sameSettings } from '../../src/serial/line.js';
+import { AdoptedLink } from '../support/adopted-link.js';
 import { RealComPeer } from '../support/realcom-peer.js';
 import { eventually, linkContract } from './link-contract.js';
 
@@ -40,19 +41,26 @@ linkContract({
   },
 });
 
-for (const host of ['127.0.0.1', '::1']) {
+for (const [host, kind] of [
+  ['127.0.0.1', 'made'],
+  ['::1', 'made'],
+  ['127.0.0.1', 'adopted'],
+  ['::1', 'adopted'],
+] as const) {
   linkContract({
-    name: `realcom over ${host}`,
+    name: `realcom over ${host}, ${kind},`,
     async device() {
+      const adopted: AdoptedLink[] = [];
       const peer = await RealComPeer.listen({ host, preamble: host === '::1' ? 'auto' : 'off' });
       return {
-        link: () =>
-          new RealComLink({
-            addresses: [host],
-            dataPort: peer.dataPort,
-            commandPort: peer.commandPort,
-            clock,
-          }),
+        link: () => {
+          const { dataPort, commandPort } = peer;
+          const options = { addresses: [host], dataPort, commandPort, clock };
+          if (kind === 'made') return new RealComLink(options);
+          const link = new AdoptedLink(options);
+          adopted.push(link);
+          return link;
+        },
         requests: peer.requests,
         refuse: (settings) => {
           peer.refuses = (asked) => sameSettings(asked, settings);
@@ -70,7 +78,10 @@ for (const host of ['127.0.0.1', '::1']) {
           eventually(() => (peer.order.includes('-data') && peer.order.includes('-command') ? true : undefined)).then(
             () => {},
           ),
-        close: () => peer.close(),
+        close: () => {
+          for (const link of adopted) link.release();
+          return peer.close();
+        },
       };
     },
   });
