@@ -140,7 +140,7 @@ function sayStart(log: ProgramLog, what: string, before: KeptDaemon | undefined)
   log.log('info', `the program is ${version} now, it was ${before.version}`, { event: 'program-upgraded' });
 }
 
-/** Returns at SIGTERM or SIGINT; SIGHUP reloads. The service manager's SIGTERM that follows a SIGINT changes nothing. */
+/** Returns at SIGTERM or SIGINT; SIGHUP reloads. A service manager's SIGTERM that follows either changes nothing. */
 function untilStopped(supervisor: Supervisor, manager: ServiceManager, log: ProgramLog): Promise<'SIGTERM' | 'SIGINT'> {
   return new Promise((resolve) => {
     const reload = () => {
@@ -154,7 +154,9 @@ function untilStopped(supervisor: Supervisor, manager: ServiceManager, log: Prog
       process.off('SIGHUP', reload);
       process.off('SIGTERM', stop);
       process.off('SIGINT', stop);
-      if (signal === 'SIGINT' && process.env.NOTIFY_SOCKET) process.on('SIGTERM', () => {});
+      // A reload, or another SIGTERM of the service manager's, must not end in the middle what ends already.
+      process.on('SIGHUP', () => {});
+      if (process.env.NOTIFY_SOCKET) process.on('SIGTERM', () => {});
       resolve(signal === 'SIGINT' ? 'SIGINT' : 'SIGTERM');
     };
     process.on('SIGHUP', reload);

@@ -10,6 +10,7 @@ import { ServerGate } from '../driver/server-gate.js';
 import type { Link } from '../link/link.js';
 import { RealComLink } from '../link/realcom.js';
 import type { Pump } from '../native/pump.js';
+import { closeFd } from '../native/socket.js';
 import { DeviceLink } from '../tty/device-link.js';
 import { PtyTty } from '../tty/pty.js';
 import type { Tty } from '../tty/tty.js';
@@ -33,16 +34,32 @@ function deviceLink(config: ResolvedConfig, tty: ResolvedTty, log: Log | undefin
   });
 }
 
+/** @param unmade called before a Fault is thrown */
+function accounts({ owner, group, name }: ResolvedTty, unmade: () => void) {
+  try {
+    return {
+      uid: owner === null ? undefined : userId(owner, name),
+      // devpts gives every PTY to the group tty: without a word of the configuration it is the daemon's, as a file would be.
+      gid: group === null ? process.getegid?.() : groupId(group, name),
+    };
+  } catch (error) {
+    unmade();
+    throw error;
+  }
+}
+
 /** What the supervisor is composed with. `makeTty` throws a Fault where the TTY cannot be made. */
 export function factories({ pump, clock, random, keepers }: FactoryOptions) {
   return {
     ttyPath: (config: ResolvedConfig, tty: ResolvedTty): string => deviceLink(config, tty, undefined).path,
 
     makeTty: (config: ResolvedConfig, tty: ResolvedTty, log: Log, adopted: AdoptedTty['pty'] | undefined): Tty => {
-      const uid = tty.owner === null ? undefined : userId(tty.owner, tty.name);
-      // devpts gives every PTY to the group tty: without a word of the configuration it is the daemon's, as a file would be.
-      const gid = tty.group === null ? process.getegid?.() : groupId(tty.group, tty.name);
       const keeper = keepers.tty(tty.name);
+      const { uid, gid } = accounts(tty, () => {
+        keeper?.gone();
+        adopted?.file.close();
+        if (adopted) closeFd(adopted.fd);
+      });
       return new PtyTty({
         name: tty.name,
         link: deviceLink(config, tty, log),

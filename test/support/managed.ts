@@ -23,6 +23,7 @@ export class Managed {
   static async start(options: WholeOptions = {}, managerOptions: ManagerOptions = {}): Promise<Managed> {
     const whole = await Whole.start({ ...options, idle: true });
     const command = [process.execPath, DAEMON, '-c', whole.configFile];
+    if (options.daemon?.unprivileged) command.unshift('setpriv', '--reuid=65534', '--regid=65534', '--clear-groups');
     const manager = await ServiceManagerStandIn.bind(command, managerOptions).catch(async (error: unknown) => {
       await whole.close();
       throw error;

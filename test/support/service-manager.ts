@@ -1,6 +1,6 @@
 // systemd's part of a restart, for tests: a service manager with a descriptor store that starts, ends and restarts a command.
 // What it does and does not do as systemd 252 is in service_manager.py. close() ends every process that it started.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -52,6 +52,8 @@ export class ServiceManagerStandIn {
 
   private constructor(command: readonly string[], options: ManagerOptions) {
     this.#dir = mkdtempSync(join(tmpdir(), 'ttynp-manager-'));
+    // The command may be somebody else's process.
+    chmodSync(this.#dir, 0o755);
     this.#env = options.env ?? {};
     const path = join(this.#dir, 'notify');
     this.#child = new Child(['/usr/bin/python3', PROGRAM, path, String(options.limit ?? 2048), ...command]);

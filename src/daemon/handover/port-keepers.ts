@@ -98,7 +98,10 @@ export class PortKeepers {
   /** What an earlier process left of the port; the caller's from now on. */
   adopt(name: string): AdoptedTty | undefined {
     const fd = this.#take(`tty-${name}`, KINDS.tty);
-    if (fd === undefined) return undefined;
+    if (fd === undefined) {
+      this.#discard(name);
+      return undefined;
+    }
     const state = this.#take(`state-${name}`, KINDS.state);
     let file: KeepFile;
     try {
@@ -106,7 +109,7 @@ export class PortKeepers {
     } catch (error) {
       this.#log.log('warn', `${name} is made anew: ${messageOf(error)}`);
       closeFd(fd);
-      this.#forget(name);
+      this.#discard(name);
       return undefined;
     }
     // One without the other: its application stays, and its state starts anew.
@@ -157,6 +160,17 @@ export class PortKeepers {
     closeFd(fd);
     this.#store.remove(name);
     return undefined;
+  }
+
+  /** Without its tty the rest is of no use, and its names are the next tty's. */
+  #discard(name: string): void {
+    for (const role of ['state', 'data', 'command'] as const) {
+      const fd = this.#store.take(`${role}-${name}`);
+      if (fd === undefined) continue;
+      if (descriptorKind(fd) === 'tcp') endConnection(fd);
+      closeFd(fd);
+    }
+    this.#forget(name);
   }
 
   #end(fd: number): void {

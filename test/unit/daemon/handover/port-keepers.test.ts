@@ -1,0 +1,270 @@
+// Which descriptors under which names make a port of an earlier process, and what happens to those that make none. The
+// store is a model of one that outlives the process: what is in it is what the next process finds.
+import { fstatSync, readdirSync } from 'node:fs';
+import net from 'node:net';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { DescriptorStore } from '../../../../src/daemon/handover/descriptor-store.js';
+import { PortKeepers } from '../../../../src/daemon/handover/port-keepers.js';
+import { createStateFile } from '../../../../src/native/descriptor.js';
+import { KeepFile } from '../../../../src/native/keep-file.js';
+import { createPty } from '../../../../src/native/pty.js';
+import { closeFd, connectTcp, dup, listenTcp, socketPair } from '../../../../src/native/socket.js';
+import { DEFAULT_SETTINGS } from '../../../../src/serial/line.js';
+import { initialTermios } from '../../../../src/serial/termios.js';
+import { LogRecorder } from '../log-recorder.js';
+
+class ModelStore implements DescriptorStore {
+  readonly #adopted: Map<string, number>;
+
+  constructor(
+    readonly stored: Map<string, number>,
+    readonly limit: number,
+    readonly present = true,
+  ) {
+    this.#adopted = new Map([...stored].map(([name, fd]) => [name, dup(fd)]));
+  }
+  get used(): number {
+    return this.stored.size;
+  }
+  get adopted(): readonly string[] {
+    return [...this.#adopted.keys()];
+  }
+  put(name: string, fd: number): boolean {
+    this.remove(name);
+    if (this.stored.size >= this.limit) return false;
+    this.stored.set(name, dup(fd));
+    return true;
+  }
+  remove(name: string): void {
+    const fd = this.stored.get(name);
+    if (fd !== undefined) closeFd(fd);
+    this.stored.delete(name);
+  }
+  barrier(): boolean {
+    return true;
+  }
+  take(name: string): number | undefined {
+    const fd = this.#adopted.get(name);
+    this.#adopted.delete(name);
+    return fd;
+  }
+  discardRest(): string[] {
+    const names = this.adopted;
+    this.close();
+    for (const name of names) this.remove(name);
+    return [...names];
+  }
+  close(): void {
+    for (const fd of this.#adopted.values()) closeFd(fd);
+    this.#adopted.clear();
+  }
+}
+
+const stored = new Map<string, number>();
+let mine: number[] = [];
+let server: net.Server;
+let accepted: net.Socket[] = [];
+let before = 0;
+const descriptors = () => readdirSync('/proc/self/fd').length;
+
+beforeEach(async () => {
+  server = net.createServer((socket) => accepted.push(socket));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  before = descriptors();
+});
+
+afterEach(async () => {
+  for (const fd of mine) closeFd(fd);
+  for (const fd of stored.values()) closeFd(fd);
+  mine = [];
+  stored.clear();
+  for (const socket of accepted) await closed(socket);
+  accepted = [];
+  expect(descriptors()).toBe(before);
+  await new Promise((resolve) => server.close(resolve));
+});
+
+function closed(socket: net.Socket): Promise<unknown> {
+  socket.destroy();
+  return socket.closed ? Promise.resolve() : new Promise((resolve) => socket.once('close', resolve));
+}
+
+/** A process begins; `taken` is closed at the end of the test. */
+function begin({ limit = 100, present = true } = {}) {
+  const log = new LogRecorder();
+  const store = new ModelStore(stored, limit, present);
+  const keepers = new PortKeepers(store, log);
+  const adopt = (name: string) => {
+    const adopted = keepers.adopt(name);
+    if (!adopted) return undefined;
+    mine.push(adopted.pty.fd, adopted.pty.file.fd);
+    const { connection } = adopted.port;
+    if (connection) mine.push(connection.data, connection.command);
+    return adopted;
+  };
+  return { log, store, keepers, adopt };
+}
+
+async function tcp(): Promise<number> {
+  const { port } = server.address() as net.AddressInfo;
+  const there = accepted.length;
+  const fd = await connectTcp({ host: '127.0.0.1', port, timeoutMs: 2000 });
+  while (accepted.length === there) await new Promise((resolve) => setImmediate(resolve));
+  return fd;
+}
+const pty = async () => createPty(initialTermios(DEFAULT_SETTINGS)).fd;
+const memfd = async () => {
+  const file = KeepFile.create('test');
+  file.write({ was: 'here' });
+  return file.fd;
+};
+const make = { tty: pty, state: memfd, data: tcp, command: tcp };
+
+/** What an earlier process left under these names. */
+async function left(names: Record<string, keyof typeof make | (() => Promise<number>)>): Promise<void> {
+  for (const [name, how] of Object.entries(names))
+    stored.set(name, await (typeof how === 'string' ? make[how] : how)());
+}
+
+const WHOLE = { 'tty-a': 'tty', 'state-a': 'state', 'data-a': 'data', 'command-a': 'command' } as const;
+const ended = (socket: net.Socket | undefined) => new Promise((resolve) => socket?.resume().once('end', resolve));
+const names = () => [...stored.keys()].sort();
+
+test('a whole port: its tty, its record, its connection', async () => {
+  await left(WHOLE);
+  const { adopt, keepers } = begin();
+  const port = adopt('a');
+  expect(port?.port.record).toEqual({ was: 'here' });
+  expect(port?.port.connection).toBeDefined();
+  expect(keepers.isKept('a')).toBe(true);
+  keepers.discardRest();
+  expect(names()).toEqual(['command-a', 'data-a', 'state-a', 'tty-a']);
+});
+
+test('nothing of it: nothing', () => {
+  const { adopt, log } = begin();
+  expect(adopt('a')).toBeUndefined();
+  expect(log.lines).toEqual([]);
+});
+
+test.each(['data', 'command'] as const)('without its %s connection the other is ended', async (role) => {
+  const { [`${role}-a` as const]: _, ...rest } = WHOLE;
+  await left(rest);
+  const { adopt } = begin();
+  expect(adopt('a')?.port.connection).toBeUndefined();
+  await ended(accepted[0]);
+  expect(names()).toEqual(['state-a', 'tty-a']);
+});
+
+test('a tty without its state: the application stays, the state is made anew, and is kept', async () => {
+  await left({ 'tty-a': 'tty', 'data-a': 'data', 'command-a': 'command' });
+  const { adopt } = begin();
+  const port = adopt('a');
+  expect(port?.port.record).toBeUndefined();
+  expect(names()).toContain('state-a');
+  expect(fstatSync(stored.get('state-a') ?? -1).ino).toBe(fstatSync(port?.pty.file.fd ?? -1).ino);
+});
+
+test('a state without its tty is discarded, and what the new tty puts under the name stays', async () => {
+  const { 'tty-a': _, ...rest } = WHOLE;
+  await left(rest);
+  const { adopt, keepers } = begin();
+  expect(adopt('a')).toBeUndefined();
+  await Promise.all(accepted.map(ended));
+  const fresh = KeepFile.create('fresh');
+  const master = await pty();
+  mine.push(fresh.fd, master);
+  keepers.tty('a')?.made(master, fresh);
+  keepers.discardRest();
+  expect(names()).toEqual(['state-a', 'tty-a']);
+  expect(fstatSync(stored.get('state-a') ?? -1).ino).toBe(fstatSync(fresh.fd).ino);
+});
+
+test.each<[keyof typeof make, string]>([
+  ['tty', 'tty-a'],
+  ['state', 'state-a'],
+  ['data', 'data-a'],
+  ['command', 'command-a'],
+])('what is none of its kind under the name of the %s is closed and said', async (_, name) => {
+  const wrong = async () => {
+    const [one, other] = socketPair();
+    closeFd(other);
+    return one;
+  };
+  await left({ ...WHOLE, [name]: wrong });
+  const { adopt, log } = begin();
+  const port = adopt('a');
+  expect(log.lines.join()).toContain(`warn: what is kept as ${name} is none of that kind: closed`);
+  expect(port === undefined).toBe(name === 'tty-a');
+  if (name !== 'state-a') expect(port?.port.connection).toBeUndefined();
+  expect(names().includes(name)).toBe(name === 'state-a'); // made anew
+});
+
+test('a listening socket is no connection', async () => {
+  const listening = async () => listenTcp({ host: '127.0.0.1', port: 0 });
+  await left({ ...WHOLE, 'data-a': listening });
+  expect(begin().adopt('a')?.port.connection).toBeUndefined();
+});
+
+test('what belongs to no port is closed, removed, and said in one line', async () => {
+  await left({ ...WHOLE, 'tty-b': 'tty', 'state-b': 'state', junk: 'state' });
+  const { adopt, keepers, log } = begin();
+  adopt('a');
+  keepers.discardRest();
+  expect(names()).toEqual(['command-a', 'data-a', 'state-a', 'tty-a']);
+  expect(log.lines).toEqual([
+    'warn: 3 kept descriptors belong to no port of the configuration, closed: tty-b, state-b, junk',
+  ]);
+});
+
+test('room is for whole ports, and the pump', async () => {
+  const { keepers, log } = begin({ limit: 8 });
+  const hand = keepers.hand();
+  if (hand) mine.push(hand.file.fd);
+  for (const name of ['a', 'b', 'c']) {
+    const file = KeepFile.create(name);
+    const master = await pty();
+    mine.push(file.fd, master);
+    keepers.tty(name)?.made(master, file);
+  }
+  expect(['a', 'b', 'c'].map((name) => keepers.isKept(name))).toEqual([true, false, false]);
+  expect(log.lines).toHaveLength(1);
+  const connection = { data: await tcp(), command: await tcp() };
+  mine.push(connection.data, connection.command);
+  keepers.connection('b', 'there')?.made(connection);
+  expect(names()).toEqual(['pump', 'state-a', 'tty-a']);
+  keepers.connection('a', 'there')?.made(connection);
+  expect(names()).toEqual(['command-a', 'data-a', 'pump', 'state-a', 'tty-a']);
+  keepers.tty('a')?.gone();
+  expect(names()).toEqual(['pump']);
+});
+
+test('what one daemon says of itself the next one hears', () => {
+  const first = begin().keepers;
+  mine.push(first.hand()?.file.fd ?? -1);
+  first.sign({ version: '1.2.3', handedOver: true });
+  const second = begin().keepers;
+  const hand = second.hand();
+  mine.push(hand?.file.fd ?? -1);
+  expect(hand?.before).toEqual({ version: '1.2.3', handedOver: true });
+});
+
+test.each([[null], ['text'], [{}], [{ version: 3 }]])('a pump file that says %j says nothing', async (record) => {
+  await left({
+    pump: async () => {
+      const file = new KeepFile(createStateFile('pump', 0));
+      file.write(record);
+      return file.fd;
+    },
+  });
+  const hand = begin().keepers.hand();
+  mine.push(hand?.file.fd ?? -1);
+  expect(hand?.before).toBeUndefined();
+});
+
+test('without a store nothing is kept, and what there is can be adopted still', async () => {
+  await left(WHOLE);
+  const { keepers, adopt } = begin({ present: false });
+  expect([keepers.hand(), keepers.tty('a'), keepers.connection('a', '')]).toEqual([undefined, undefined, undefined]);
+  expect(adopt('a')?.port.connection).toBeDefined();
+});
