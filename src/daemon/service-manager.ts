@@ -4,9 +4,13 @@ import type { Clock, Timer } from '../base/clock.js';
 import { messageOf } from '../base/fault.js';
 import type { Log } from '../base/log.js';
 import { notify } from '../native/notify.js';
+import { isSystemError } from '../native/socket.js';
 
 /** The pump turns at least once a second; one that did not for this long is stuck. */
 const PUMP_STUCK_MS = 5000;
+/** The queue of its socket may be as short as 10 (net.unix.max_dgram_qlen), and a start stores many descriptors. */
+const RETRY_MS = 20;
+const MAX_WAITING = 16;
 
 export interface ServiceManagerOptions {
   readonly clock: Clock;
@@ -25,6 +29,10 @@ export class ServiceManager {
   #timer: Timer | undefined;
   #status = '';
   #stuck = false;
+  #stopping = false;
+  /** Not sent yet. */
+  readonly #waiting: string[] = [];
+  #retry: Timer | undefined;
 
   constructor(options: ServiceManagerOptions) {
     this.#o = options;
@@ -51,6 +59,8 @@ export class ServiceManager {
 
   stopping(): void {
     this.#timer?.cancel();
+    // It sees us end anyway.
+    this.#stopping = true;
     this.#tell('STOPPING=1');
   }
 
@@ -79,10 +89,26 @@ export class ServiceManager {
   }
 
   #tell(state: string): void {
-    try {
-      notify(state);
-    } catch (error) {
-      this.#o.log.log('warn', `service manager not told: ${messageOf(error)}`);
+    if (this.#waiting.at(-1) !== state) this.#waiting.push(state);
+    if (this.#waiting.length > MAX_WAITING) this.#waiting.shift();
+    this.#send();
+  }
+
+  /** A READY=1 that is not heard ends us: what a busy manager has no room for now is told later, in order. */
+  #send(): void {
+    this.#retry?.cancel();
+    this.#retry = undefined;
+    for (let state = this.#waiting[0]; state !== undefined; state = this.#waiting[0]) {
+      try {
+        notify(state);
+      } catch (error) {
+        if (isSystemError(error) && error.code === 'EAGAIN' && !this.#stopping) {
+          this.#retry = this.#o.clock.after(RETRY_MS, () => this.#send());
+          return;
+        }
+        this.#o.log.log('warn', `service manager not told: ${messageOf(error)}`);
+      }
+      this.#waiting.shift();
     }
   }
 }
