@@ -65,8 +65,12 @@ export class Managed {
   /** The TCP ports of our ends of both connections, as the kernel tells: another connection has others. */
   peer(n = 1): string | undefined {
     const { dataPort, commandPort } = this.whole.simulator.port(n);
-    const ends = [dataPort, commandPort].map((port) => established(port));
-    return ends.every((end) => end.length === 1) ? ends.flat().join(' ') : undefined;
+    // Other tests' sockets come and go while the table is read, and shift what is read of it.
+    for (let look = 0; look < 3; look++) {
+      const ends = [dataPort, commandPort].map((port) => established(port));
+      if (ends.every((end) => end.length === 1)) return ends.flat().join(' ');
+    }
+    return undefined;
   }
 
   async connected(n = 1): Promise<string> {
