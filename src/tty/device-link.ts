@@ -31,6 +31,13 @@ function linkTarget(path: string): string | undefined | false {
   }
 }
 
+function replaceLink(path: string, target: string): void {
+  const fresh = join(dirname(path), `.${basename(path)}.${process.pid}.new`);
+  rmSync(fresh, { force: true });
+  symlinkSync(target, fresh);
+  renameSync(fresh, path);
+}
+
 export class DeviceLink {
   readonly #o: DeviceLinkOptions;
   #made: { path: string; target: string }[] = [];
@@ -92,10 +99,8 @@ export class DeviceLink {
         `${path} is a link to ${there} that ttynp did not make: remove it or choose another name`,
       );
     }
-    const fresh = join(dirname(path), `.${basename(path)}.${process.pid}.new`);
-    rmSync(fresh, { force: true });
-    symlinkSync(target, fresh);
-    renameSync(fresh, path);
+    // After a restart it does already, and whoever watches the folder has nothing to see.
+    if (there !== target) replaceLink(path, target);
     this.#made = [...this.#made.filter((link) => link.path !== path), { path, target }];
   }
 

@@ -1,5 +1,5 @@
 // A PTY of an earlier process, as the next one takes it: owner and mode, names, what it remembers, and one of no use.
-import { mkdtempSync, readlinkSync, rmSync, statSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -88,11 +88,13 @@ test('it is the same device, and open as it was', async () => {
   app.set({ baudRate: 19_200 });
   first.pump.freeze();
   const path = first.tty.devicePath;
+  const name = lstatSync(join(dir, 'ttyNP0')).ino;
   const second = life({ adopted: holder.give() });
   expect(second.tty.devicePath).toBe(path);
   expect(second.tty.isOpen).toBe(true);
   expect(second.tty.settings.baudRate).toBe(19_200);
   expect(readlinkSync(join(dir, 'ttyNP0'))).toBe(path);
+  expect(lstatSync(join(dir, 'ttyNP0')).ino).toBe(name);
   second.tty.close();
 });
 
