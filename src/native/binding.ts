@@ -13,6 +13,12 @@ export function isSystemError(value: unknown): value is SystemError {
   return value instanceof Error && 'code' in value && 'syscall' in value;
 }
 
+export interface PeerCredentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
 export interface RawTermios {
   inputSpeed: number;
   outputSpeed: number;
@@ -104,6 +110,12 @@ export interface Binding {
   beginConnect(host: string, port: number, options: RawSocketOptions): number;
   beginListen(host: string, port: number, backlog: number, receiveBuffer: number): number;
   setSocketOptions(fd: number, options: RawSocketOptions): void;
+  connectUnix(path: string): number;
+  listenUnix(path: string, backlog: number): number;
+  acceptConnection(fd: number): number;
+  peerCredentials(fd: number): PeerCredentials;
+  sendNow(fd: number, text: string): number;
+  awaitReadable(fd: number, timeoutMs: number): Promise<boolean>;
   socketPair(): [number, number];
   outputQueue(fd: number): number;
   discardInput(fd: number): number;

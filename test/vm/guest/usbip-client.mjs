@@ -1,0 +1,51 @@
+// usbip-client.mjs SERIAL INTERFACES SPEED [COUNT]: what a daemon does, COUNT times one after the other: asks the root helper
+// for a device, echoes on every port until a line comes on stdin, and unplugs it.
+import { Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+
+const dist = process.env.TTYNP_DIST ?? '/usr/lib/ttynp/dist';
+const { UsbipAdapter } = await import(`${dist}/tty/usbip/adapter.js`);
+const { attachDevice, announceNames } = await import(`${dist}/tty/usbip/attach.js`);
+const { describeDevice } = await import(`${dist}/tty/usbip/identity.js`);
+const { SystemClock } = await import(`${dist}/base/clock.js`);
+const { socketPair } = await import(`${dist}/native/socket.js`);
+
+const [serial = 'ttynp0', interfaces = '2', speed = 'any'] = process.argv.slice(2);
+const socketPath = '/run/ttynp-usbip.sock';
+
+async function plugIn() {
+  const request = { speed, serial, interfaces: Number(interfaces) };
+  const attached = await attachDevice({ socketPath, request, timeoutMs: 20_000 });
+  const adapter = new UsbipAdapter({
+    fd: attached.fd,
+    description: describeDevice(attached.speed, serial, request.interfaces),
+    clock: new SystemClock(),
+    lost: (reason) => console.log(`lost: ${reason}`),
+  });
+  for (let i = 0; i < request.interfaces; i++) {
+    const [near, far] = socketPair();
+    adapter.port(i).join(far);
+    const echo = new Socket({ fd: near });
+    echo.on('error', () => {});
+    echo.pipe(echo);
+  }
+  console.log(`attached ${attached.speed}`);
+  return adapter;
+}
+
+let adapter;
+try {
+  adapter = await plugIn();
+} catch (error) {
+  console.log(`${error.code}: ${error.message}`);
+  process.exit(1);
+}
+for await (const line of createInterface({ input: process.stdin })) {
+  if (line === 'names') {
+    console.log(`told ${await announceNames({ socketPath, timeoutMs: 20_000 })}`);
+  } else if (line === 'again') {
+    adapter.close();
+    adapter = await plugIn();
+  } else break;
+}
+process.exit(0);
