@@ -44,6 +44,17 @@ export class Closing {
     );
   }
 
+  /** As `drain`, for an application that waits and stays: the direction is not stopped. */
+  drained(link: Link, drained: () => void): void {
+    const never = new AbortController();
+    drainOutput(this.tty.channel, link, this.clock, this.policy.closingWaitMs, never.signal).then(
+      (result) => {
+        if (result === 'drained') drained();
+      },
+      (error: unknown) => this.log.log('error', `drain: ${messageOf(error)}`),
+    );
+  }
+
   stopDraining(): void {
     this.#draining?.abort();
     this.#draining = undefined;

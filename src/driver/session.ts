@@ -181,7 +181,8 @@ export class Session {
     const { settings } = this.tty;
     const { name } = this.#state;
     const leaving = name === 'closing' || ('holder' in this.#state && this.#state.holder === 'gone');
-    return { settings, lines: desiredLines(this.#o.policy, settings, this.tty.isOpen || leaving) };
+    const open = this.tty.isOpen || leaving;
+    return { settings, lines: this.tty.outputLines ?? desiredLines(this.#o.policy, settings, open) };
   }
 
   #dispatch(event: Event): void {
@@ -257,6 +258,8 @@ export class Session {
       'hang-up': () => {
         this.record.dropped('closing', this.tty.channel.drop('down'));
         this.tty.hangUp();
+        // One that cannot be hung up is served on.
+        if (this.tty.isOpen) this.#dispatch({ type: 'opened' });
       },
     };
   }
@@ -373,6 +376,9 @@ export class Session {
         this.#trace.event(`flush ${event.queue}`);
         this.#orResume(() => this.#lines.flush(event.queue));
         break;
+      case 'drain':
+        this.#drain();
+        break;
       case 'lines':
       case 'break':
       case 'transmitter':
@@ -385,6 +391,12 @@ export class Session {
       default:
         event satisfies never;
     }
+  }
+
+  #drain(): void {
+    const link = this.#linkReady() ? this.#link : undefined;
+    if (link) this.#closing.drained(link, () => this.tty.drained());
+    else if (this.tty.channel.counters.downParked === 0) this.tty.drained();
   }
 
   #request(request: LineRequest): void {

@@ -15,6 +15,7 @@ const CAPABILITIES: TtyCapabilities = {
   breaks: true,
   drain: false,
   flush: true,
+  hangUp: true,
   limits: ['no device node: only this process can open it'],
 };
 
@@ -54,6 +55,8 @@ export class MemoryTty implements Tty {
   /** What the device told, for the application. */
   readonly reports: LineReport[] = [];
   readonly remember = undefined;
+  /** Undefined until the application has set them. */
+  outputLines: OutputLines | undefined;
   onEvent: (event: TtyEvent) => void = () => {};
   onNetwork: (event: NetworkEvent) => void = () => {};
   onReplaced: (last: ChannelCounters) => void = () => {};
@@ -101,7 +104,10 @@ export class MemoryTty implements Tty {
     const app: MemoryApp = {
       fd,
       set: (settings) => this.#set(settings),
-      setLines: (lines) => this.#tell({ type: 'lines', lines }),
+      setLines: (lines) => {
+        this.outputLines = lines;
+        this.#tell({ type: 'lines', lines });
+      },
       sendBreak: (on) => this.#tell({ type: 'break', on }),
       flush: (queue) => this.#flush(queue),
       flow: (on) => this.#tell({ type: 'transmitter', on }),
@@ -137,6 +143,8 @@ export class MemoryTty implements Tty {
   }
 
   settle(): void {}
+
+  drained(): void {}
 
   close(): void {
     if (this.#closed) return;

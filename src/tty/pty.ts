@@ -26,6 +26,7 @@ export const PTY_CAPABILITIES: TtyCapabilities = {
   breaks: false,
   drain: false,
   flush: true,
+  hangUp: true,
   limits: [
     'data bits and parity: the kernel forces 8N on a PTY; set `format` in the configuration',
     'modem lines: an application can neither read nor set them; DTR and RTS come from `dtr` and `rts`',
@@ -79,6 +80,7 @@ export class PtyTty implements Tty {
   #replaceWhenSettled = false;
   #record: unknown;
   readonly remember: ((record: unknown) => void) | undefined;
+  readonly outputLines = undefined;
   onEvent: (event: TtyEvent) => void = IGNORE;
   onNetwork: (event: NetworkEvent) => void = IGNORE;
   onReplaced: (last: ChannelCounters) => void = IGNORE;
@@ -134,6 +136,9 @@ export class PtyTty implements Tty {
 
   /** A PTY has no way to tell an application: the daemon's status shows it. */
   report(): void {}
+
+  /** Never asked: tcdrain of a PTY waits for nobody. */
+  drained(): void {}
 
   hangUp(): void {
     this.#open = false;

@@ -16,6 +16,8 @@ export interface TtyCapabilities {
   readonly drain: boolean;
   /** tcflush(TCOFLUSH) reaches us. */
   readonly flush: boolean;
+  /** One application can be hung up without the others. */
+  readonly hangUp: boolean;
   /** One line per limit, for status and doctor: what it is and what to do about it. */
   readonly limits: readonly string[];
 }
@@ -33,6 +35,8 @@ export type TtyEvent =
   | { readonly type: 'break'; readonly on: boolean }
   /** `rx`: done here already. `tx`: parked bytes are dropped and `down` is stopped until resumed. */
   | { readonly type: 'flush'; readonly queue: Queue }
+  /** The application waits in tcdrain: `drained` is to be called once the device has transmitted all that it wrote. */
+  | { readonly type: 'drain' }
   /** tcflow: the application suspended (false) or resumed its output. */
   | { readonly type: 'transmitter'; readonly on: boolean }
   /** The tty is gone and could not be made again; the port has failed. */
@@ -53,6 +57,8 @@ export interface Tty {
   readonly isOpen: boolean;
   /** What the application has set, as far as the backend can see it; the rest comes from the tty's configured format. */
   readonly settings: LineSettings;
+  /** DTR and RTS as the application has them; undefined where it cannot set them: then the configuration says. */
+  readonly outputLines: OutputLines | undefined;
   /** HUPCL: lower DTR and RTS at the last close. */
   readonly hangUpOnClose: boolean;
   /** "line mode on" and the like: what the application set that will surprise its user. */
@@ -73,6 +79,8 @@ export interface Tty {
   report(report: LineReport): void;
   /** The application sees a hang-up (EIO, SIGHUP); the next open of `path` works. Parked bytes are dropped and counted. */
   hangUp(): void;
+  /** Answers a `drain`: nothing of what was written before it is left anywhere. */
+  drained(): void;
   /** The last opener's output is gone: a backend that has to replace its device between two openers does it now. */
   settle(): void;
   /** Removes the tty; an application that has it open sees a hang-up. Idempotent. */

@@ -5,7 +5,7 @@
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
 import type { Clock, Timer } from '../../base/clock.js';
 import { type FtdiEvent, FtdiPort } from '../../protocol/ftdi/port.js';
-import { type DeviceDescription, maxPacketBytes } from '../../protocol/usbip/descriptors.js';
+import { type DeviceDescription, MAX_INTERFACES, maxPacketBytes } from '../../protocol/usbip/descriptors.js';
 import { UsbDevice } from '../../protocol/usbip/device.js';
 import type { Setup } from '../../protocol/usbip/setup.js';
 import type { LineErrors, LineSettings, ModemLines, OutputLines } from '../../serial/line.js';
@@ -23,42 +23,23 @@ const KERNEL_READ_BYTES = 64 * 1024;
 
 export type AdapterEvent = FtdiEvent | { readonly type: 'closed' };
 
-export interface AdapterOptions {
-  /** Connected to vhci; the adapter's from now on. */
-  readonly fd: number;
-  readonly description: DeviceDescription;
-  readonly clock: Clock;
-  /** The kernel has given the device up, or is none that we know. Once; all ports are closed then. */
-  readonly lost: (reason: string) => void;
+/** What a port does to the device, while there is one. */
+interface Plug {
+  room(index: number): number;
+  fill(index: number, data: Uint8Array): void;
+  completeOut(seqnum: number): void;
 }
 
-export class UsbipAdapter {
-  readonly #device: UsbDevice;
-  readonly #socket: Socket;
-  readonly #ports: AdapterPort[];
-  readonly #lost: (reason: string) => void;
-  #corked = false;
-  #ended = false;
+/** Nothing is plugged: nobody wants data, and nobody waits for an answer. */
+const UNPLUGGED: Plug = { room: () => 0, fill: () => {}, completeOut: () => {} };
 
-  constructor({ fd, description, clock, lost }: AdapterOptions) {
-    this.#lost = lost;
-    this.#device = new UsbDevice(
-      description,
-      {
-        control: (setup, data) => this.#control(setup, data),
-        out: (index, seqnum, data) => this.#ports[index]?.out(seqnum, data),
-        wanted: (index) => this.#ports[index]?.wanted(),
-        unwanted: (index) => this.#ports[index]?.unwanted(),
-      },
-      (bytes) => this.#write(bytes),
-      (reason) => this.#end(reason),
-    );
-    const packetBytes = maxPacketBytes(description.speed);
-    this.#ports = Array.from(
-      { length: description.interfaces },
-      (_, index) => new AdapterPort(this.#device, index, packetBytes, clock),
-    );
-    this.#socket = this.#open(fd);
+/** Its ports outlive what is plugged: a kernel that lost the device gets another one, with the same ports. */
+export class UsbipAdapter {
+  readonly #ports: readonly AdapterPort[];
+  #plugged: Plugged | undefined;
+
+  constructor(clock: Clock) {
+    this.#ports = Array.from({ length: MAX_INTERFACES }, (_, index) => new AdapterPort(index, clock));
   }
 
   port(index: number): AdapterPort {
@@ -67,10 +48,70 @@ export class UsbipAdapter {
     return port;
   }
 
-  /** Unplugs it: applications see a hang-up. Idempotent. */
+  get plugged(): boolean {
+    return this.#plugged !== undefined;
+  }
+
+  /**
+   * @param fd connected to vhci; the adapter's from now on
+   * @param description what is plugged; ports beyond its interfaces wait for another
+   * @param lost the kernel has given the device up, or is none that we know. Once, unless it was unplugged before
+   */
+  plug(fd: number, description: DeviceDescription, lost: (reason: string) => void): void {
+    this.unplug();
+    const ports = this.#ports.slice(0, description.interfaces);
+    const plugged = new Plugged(fd, description, ports, (reason) => {
+      if (this.#plugged !== plugged) return;
+      this.unplug();
+      lost(reason);
+    });
+    this.#plugged = plugged;
+  }
+
+  /** Applications see a hang-up. Idempotent. */
+  unplug(): void {
+    const plugged = this.#plugged;
+    this.#plugged = undefined;
+    plugged?.close();
+  }
+}
+
+/** One life of the device in the kernel. */
+class Plugged {
+  readonly #device: UsbDevice;
+  readonly #socket: Socket;
+  readonly #ports: readonly AdapterPort[];
+  readonly #lost: (reason: string) => void;
+  #corked = false;
+  #ended = false;
+
+  constructor(
+    fd: number,
+    description: DeviceDescription,
+    ports: readonly AdapterPort[],
+    lost: (reason: string) => void,
+  ) {
+    this.#ports = ports;
+    this.#lost = lost;
+    this.#device = new UsbDevice(
+      description,
+      {
+        control: (setup) => this.#control(setup),
+        out: (index, seqnum, data) => ports[index]?.out(seqnum, data),
+        wanted: (index) => ports[index]?.wanted(),
+        unwanted: (index) => ports[index]?.unwanted(),
+      },
+      (bytes) => this.#write(bytes),
+      (reason) => this.#end(reason),
+    );
+    for (const port of ports) port.plug(this.#device, maxPacketBytes(description.speed));
+    this.#socket = this.#open(fd);
+  }
+
   close(): void {
+    if (this.#ended) return;
     this.#ended = true;
-    for (const port of this.#ports) port.end();
+    for (const port of this.#ports) port.unplug();
     this.#socket.destroy();
   }
 
@@ -88,6 +129,7 @@ export class UsbipAdapter {
     };
     const socket = new Socket(options);
     socket.on('error', () => {});
+    socket.on('end', () => socket.destroy());
     socket.on('close', () => this.#end('the kernel has let go of the device'));
     return socket;
   }
@@ -107,7 +149,7 @@ export class UsbipAdapter {
   }
 
   /** The low byte of wIndex is the port, from 1 on. */
-  #control(setup: Setup, _data: Uint8Array): Uint8Array | undefined {
+  #control(setup: Setup): Uint8Array | undefined {
     return this.#ports[(setup.index & 0xff) - 1]?.control(setup);
   }
 
@@ -120,28 +162,24 @@ export class UsbipAdapter {
 
 /** One port of the adapter. */
 export class AdapterPort {
-  readonly #device: UsbDevice;
   readonly #index: number;
-  readonly #packetBytes: number;
   readonly #clock: Clock;
-  readonly #chip = new FtdiPort();
-  readonly #packet: Uint8Array;
+  #packet = new Uint8Array(0);
+  #device: Plug = UNPLUGGED;
+  #chip = new FtdiPort();
   /** Taken from the port's socket and not yet by the kernel. */
   #rest: Uint8Array = new Uint8Array(0);
   #socket: Socket | undefined;
   #open = false;
-  #unwritten = 0;
+  #taken = 0;
   #burst = 0;
   #burstTimer: Timer | undefined;
   #errorTimer: Timer | undefined;
   onEvent: (event: AdapterEvent) => void = () => {};
 
-  constructor(device: UsbDevice, index: number, packetBytes: number, clock: Clock) {
-    this.#device = device;
+  constructor(index: number, clock: Clock) {
     this.#index = index;
-    this.#packetBytes = packetBytes;
     this.#clock = clock;
-    this.#packet = new Uint8Array(packetBytes);
   }
 
   get settings(): LineSettings {
@@ -156,9 +194,9 @@ export class AdapterPort {
     return this.#open;
   }
 
-  /** Bytes of the application that the socket has not taken yet. */
-  get unwritten(): number {
-    return this.#unwritten;
+  /** Bytes of the application since the socket was joined. */
+  get taken(): number {
+    return this.#taken;
   }
 
   /** What the device told; the application sees it as of its own line. */
@@ -179,7 +217,11 @@ export class AdapterPort {
     this.#deliver();
   }
 
-  /** False: tcdrain waits. */
+  /** False: tcdrain waits. Becomes false by itself with every byte that is taken. */
+  get transmitterEmpty(): boolean {
+    return this.#chip.transmitterEmpty;
+  }
+
   set transmitterEmpty(empty: boolean) {
     this.#chip.transmitterEmpty = empty;
   }
@@ -188,6 +230,7 @@ export class AdapterPort {
   join(fd: number): void {
     this.#socket?.destroy();
     this.#rest = new Uint8Array(0);
+    this.#taken = 0;
     const buffer = Buffer.alloc(READ_BYTES);
     const options: SocketConstructorOpts & { onread: OnReadOpts } = {
       fd,
@@ -198,15 +241,28 @@ export class AdapterPort {
     this.#socket = socket;
   }
 
-  end(): void {
-    this.#burstTimer?.cancel();
-    this.#errorTimer?.cancel();
+  /** Nobody takes the bytes any more: what an application writes goes nowhere. */
+  leave(): void {
     this.#socket?.destroy();
     this.#socket = undefined;
-    this.#closed();
+    this.#rest = new Uint8Array(0);
   }
 
   /** Only the adapter calls what follows. */
+  plug(device: Plug, packetBytes: number): void {
+    this.#device = device;
+    this.#packet = new Uint8Array(packetBytes);
+  }
+
+  /** The application is hung up. The next device begins as a chip does. */
+  unplug(): void {
+    this.#burstTimer?.cancel();
+    this.#burstTimer = undefined;
+    this.#errorTimer?.cancel();
+    this.#device = UNPLUGGED;
+    this.#closed();
+  }
+
   control(setup: Setup): Uint8Array | undefined {
     return this.#chip.control(setup, (event) => {
       if (event.type === 'opened') this.#opened();
@@ -220,12 +276,11 @@ export class AdapterPort {
       this.#device.completeOut(seqnum);
       return;
     }
+    const device = this.#device;
     const bytes = Uint8Array.from(data);
-    this.#unwritten += bytes.length;
-    socket.write(bytes, () => {
-      this.#unwritten -= bytes.length;
-      this.#device.completeOut(seqnum);
-    });
+    this.#taken += bytes.length;
+    this.#chip.transmitterEmpty = false;
+    socket.write(bytes, () => device.completeOut(seqnum));
   }
 
   wanted(): void {
@@ -263,7 +318,7 @@ export class AdapterPort {
   #deliver(): void {
     const waited = this.#rest.length > 0;
     while ((this.#rest.length > 0 && this.#burst < BURST_BYTES) || this.#chip.due) {
-      const room = Math.min(this.#device.room(this.#index), this.#packetBytes);
+      const room = Math.min(this.#device.room(this.#index), this.#packet.length);
       if (room === 0) return;
       const { length, used } = this.#chip.packet(this.#packet, room, this.#rest);
       this.#rest = this.#rest.subarray(used);

@@ -1,0 +1,127 @@
+// Which tty gets which port, when devices are plugged, and what udev is told.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Log } from '../../../../src/base/log.js';
+import { closeFd, socketPair } from '../../../../src/native/socket.js';
+import { type PlugRequest, UsbipHost } from '../../../../src/tty/usbip/host.js';
+import { ManualClock } from '../../../support/manual-clock.js';
+
+let dir = '';
+const kernels: number[] = [];
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'ttynp-usbip-'));
+});
+afterEach(() => {
+  for (const fd of kernels.splice(0)) closeFd(fd);
+  rmSync(dir, { recursive: true });
+});
+
+const turns = async () => {
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+function make(refuse: () => string | undefined = () => undefined) {
+  const clock = new ManualClock();
+  const requests: PlugRequest[] = [];
+  const announced: string[] = [];
+  const lines: string[] = [];
+  const log: Log = { log: (level, message) => lines.push(`${level}: ${message}`), child: () => log };
+  const namesFile = join(dir, 'usbip-names');
+  const names = () => readFileSync(namesFile, 'utf8');
+  const host = new UsbipHost({
+    clock,
+    log,
+    namesFile,
+    attach: async (request) => {
+      requests.push(request);
+      const reason = refuse();
+      if (reason !== undefined) throw new Error(reason);
+      const [ours, kernel] = socketPair();
+      kernels.push(kernel);
+      return { fd: ours, speed: 'high' };
+    },
+    announce: async () => announced.push(names()),
+  });
+  return { clock, requests, lines, host, names, announced };
+}
+
+test('all that are taken in one go share a device, fifteen at most', async () => {
+  const { clock, requests, host, names } = make();
+  for (let i = 0; i < 17; i++) host.take(`ttyNP${i}`, i === 0 ? ['plc'] : []);
+  clock.advance(1);
+  await turns();
+  expect(requests).toEqual([
+    { serial: 'ttynp0', interfaces: 15 },
+    { serial: 'ttynp1', interfaces: 2 },
+  ]);
+  expect(names().split('\n')[0]).toBe('ttynp0 0 ttyNP0 plc');
+  expect(names().split('\n')[16]).toBe('ttynp1 1 ttyNP16');
+  host.close();
+});
+
+test('a later one takes a free port, else a device of its own: nothing is plugged anew', async () => {
+  const { clock, requests, host, names, announced } = make();
+  const places = ['a', 'b'].map((name) => host.take(name, []));
+  clock.advance(1);
+  await turns();
+  places[0]?.release();
+  host.take('c', []);
+  host.take('d', []);
+  clock.advance(1);
+  await turns();
+  expect(requests).toEqual([
+    { serial: 'ttynp0', interfaces: 2 },
+    { serial: 'ttynp1', interfaces: 1 },
+  ]);
+  expect(names()).toBe('ttynp0 0 c\nttynp0 1 b\nttynp1 0 d\n');
+  clock.advance(100);
+  expect(announced).toEqual([names()]);
+  host.close();
+});
+
+test('a refused device is tried again, said once, and says why at its ports', async () => {
+  let reason: string | undefined = 'no helper';
+  const { clock, requests, lines, host } = make(() => reason);
+  const place = host.take('a', []);
+  for (let n = 0; n < 3; n++) {
+    clock.advance(1000);
+    await turns();
+  }
+  expect(requests).toHaveLength(3);
+  expect(place.trouble()).toBe('no helper');
+  expect(lines).toEqual(['warn: ttynp0: no kernel device: no helper']);
+  reason = undefined;
+  clock.advance(1000);
+  await turns();
+  expect(place.trouble()).toBeUndefined();
+  expect(lines.at(-1)).toBe('info: ttynp0: 1 ports in the kernel');
+  host.close();
+});
+
+test('a device that the kernel gives up is plugged again, with the same ports', async () => {
+  const { clock, requests, host } = make();
+  const place = host.take('a', []);
+  clock.advance(1);
+  await turns();
+  for (const fd of kernels.splice(0)) closeFd(fd);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(place.trouble()).toMatch(/let go/);
+  clock.advance(1000);
+  await turns();
+  expect(requests).toHaveLength(2);
+  expect(place.trouble()).toBeUndefined();
+  host.close();
+});
+
+test('the last port of a device unplugs it', async () => {
+  const { clock, host, names } = make();
+  const place = host.take('a', []);
+  clock.advance(1);
+  await turns();
+  place.release();
+  expect(names()).toBe('');
+  expect(place.port.isOpen).toBe(false);
+  host.close();
+});
