@@ -2,7 +2,7 @@
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { packageVersion } from './api/version.js';
-import { SystemClock } from './base/clock.js';
+import { type Clock, SystemClock } from './base/clock.js';
 import { Fault, messageOf } from './base/fault.js';
 import { loadConfig } from './config/load.js';
 import { ConfigFault } from './config/problems.js';
@@ -21,6 +21,9 @@ import { notify } from './native/notify.js';
 import { Pump } from './native/pump.js';
 import { isJournalStream, JOURNAL_SOCKET } from './observe/journal.js';
 import { createLog, mayColour, type ProgramLog } from './observe/log.js';
+import { announceNames, attachDevice } from './tty/usbip/attach.js';
+import { DEFAULT_SOCKET } from './tty/usbip/attach-line.js';
+import { UsbipHost } from './tty/usbip/host.js';
 
 export interface DaemonOptions {
   readonly configFile: string;
@@ -31,6 +34,9 @@ export interface DaemonOptions {
 
 /** The service manager takes what it was told in far less. */
 const BARRIER_MS = 5000;
+
+/** A controller that is busy is asked again by the helper. */
+const HELPER_MS = 10_000;
 
 /** A clean end must be over within 5 s; this much of it may be spent on transmitting what applications wrote. */
 const STOP_DRAIN_MS = 3000;
@@ -61,6 +67,11 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const pump = new Pump(hand?.file);
   pump.watchdog = true;
   const connections = new ConnectionLog(log, clock);
+  let usbipHost: UsbipHost | undefined;
+  const usbip = () => {
+    usbipHost ??= makeUsbipHost(config.runtimeDir, clock, log);
+    return usbipHost;
+  };
   const supervisor = new Supervisor(
     {
       version: packageVersion(),
@@ -75,7 +86,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       monotonicMs: () => Number(process.hrtime.bigint()) / 1e6,
       pumpHeartbeatMs: () => pump.heartbeatMs,
       keepers,
-      ...factories({ pump, clock, random: Math.random, keepers }),
+      ...factories({ pump, clock, random: Math.random, keepers, usbip }),
     },
     config,
   );
@@ -117,6 +128,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     process.exit(0);
   }, STOP_LIMIT_MS);
   await supervisor.stop(STOP_DRAIN_MS);
+  usbipHost?.close();
   await Promise.all([control.close(), metrics?.close()]);
   connections.flush();
   pump.close();
@@ -124,6 +136,18 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   log.close();
   clearTimeout(limit);
   return 0;
+}
+
+/** Its devices are plugged in by the root helper. */
+function makeUsbipHost(runtimeDir: string, clock: Clock, log: ProgramLog): UsbipHost {
+  const helper = { socketPath: DEFAULT_SOCKET, timeoutMs: HELPER_MS };
+  return new UsbipHost({
+    clock,
+    log,
+    namesFile: join(runtimeDir, 'usbip-names'),
+    attach: (request) => attachDevice({ ...helper, request: { speed: 'any', ...request } }),
+    announce: () => announceNames(helper),
+  });
 }
 
 function sayStart(log: ProgramLog, what: string, before: KeptDaemon | undefined): void {

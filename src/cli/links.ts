@@ -103,6 +103,8 @@ function wantedLinks(config: ResolvedConfig, dev: string): Map<string, string> {
   const elsewhere = config.linkDir !== '/dev' && config.linkDir !== dev;
   if (elsewhere || !entries(runtimeDir).includes(SOCKET_NAME)) return wanted;
   for (const tty of config.ttys) {
+    // Every name has one owner: those of kernel ttys are udev's.
+    if (tty.backend === 'usbip') continue;
     for (const name of [tty.name, ...tty.aliases]) wanted.set(join(dev, name), join(runtimeDir, tty.name));
   }
   return wanted;

@@ -214,6 +214,7 @@ function resolveTty(
     mode: options.mode ?? 0o660,
     fifoBytes: (options.fifo ?? true) ? 16 : 1,
     backend: options.backend ?? 'auto',
+    needs: options.needs ?? [],
     source,
   };
 }

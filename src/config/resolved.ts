@@ -27,6 +27,9 @@ export interface TtyPolicy {
   readonly offlineOpen: 'succeed' | 'fail';
 }
 
+/** What an application may not be able to do without. */
+export type Need = 'parity' | 'modem-lines' | 'drain' | 'break';
+
 export interface ResolvedTty {
   readonly name: string;
   readonly aliases: readonly string[];
@@ -49,7 +52,8 @@ export interface ResolvedTty {
   readonly group: string | number | null;
   readonly mode: number;
   readonly fifoBytes: 16 | 1;
-  readonly backend: 'auto' | 'pty';
+  readonly backend: 'auto' | 'pty' | 'usbip';
+  readonly needs: readonly Need[];
   readonly source: Source;
 }
 

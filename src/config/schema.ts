@@ -16,7 +16,7 @@ export const GENERATED_NAME = /^tty[A-Za-z0-9._-]+$/;
 const HOST_NAME =
   /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$/;
 /** Names in the runtime directory that are the daemon's own. */
-const RESERVED = new Set(['control.sock', 'ttynpd.pid']);
+const RESERVED = new Set(['control.sock', 'ttynpd.pid', 'usbip-names']);
 
 export function isAddress(text: string): boolean {
   const percent = text.indexOf('%');
@@ -96,7 +96,12 @@ const lineOptions = {
   holdTime: duration.optional().describe('offlineData hold: older bytes are dropped (2s)'),
   offlineOpen: z.enum(['succeed', 'fail']).optional(),
   fifo: onOff.optional().describe("the device's UART FIFO"),
-  backend: z.enum(['auto', 'pty']).optional(),
+  backend: z.enum(['auto', 'pty', 'usbip']).optional().describe('auto: pty'),
+  needs: z
+    .array(z.enum(['parity', 'modem-lines', 'drain', 'break']))
+    .max(4)
+    .optional()
+    .describe('what an application cannot do without: a backend that lacks it is refused'),
 };
 
 const serverOptions = {

@@ -2,9 +2,10 @@
 // a RealComLink.
 import { lookup } from 'node:dns/promises';
 import type { Clock } from '../base/clock.js';
+import { Fault } from '../base/fault.js';
 import type { Log } from '../base/log.js';
 import { groupId, userId } from '../config/accounts.js';
-import type { ResolvedConfig, ResolvedTty } from '../config/resolved.js';
+import type { Need, ResolvedConfig, ResolvedTty } from '../config/resolved.js';
 import { Resolver } from '../driver/resolver.js';
 import { ServerGate } from '../driver/server-gate.js';
 import type { Link } from '../link/link.js';
@@ -12,8 +13,10 @@ import { RealComLink } from '../link/realcom.js';
 import type { Pump } from '../native/pump.js';
 import { closeFd } from '../native/socket.js';
 import { DeviceLink } from '../tty/device-link.js';
-import { PtyTty } from '../tty/pty.js';
-import type { Tty } from '../tty/tty.js';
+import { PTY_CAPABILITIES, PtyTty } from '../tty/pty.js';
+import type { Tty, TtyCapabilities } from '../tty/tty.js';
+import { UsbipHost } from '../tty/usbip/host.js';
+import { USBIP_CAPABILITIES, UsbipTty } from '../tty/usbip/tty.js';
 import type { AdoptedTty, PortKeepers } from './handover/port-keepers.js';
 import type { RunningServer } from './running-server.js';
 
@@ -22,6 +25,8 @@ export interface FactoryOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly keepers: PortKeepers;
+  /** Made when the first tty wants it. */
+  readonly usbip: () => UsbipHost;
 }
 
 function deviceLink(config: ResolvedConfig, tty: ResolvedTty, log: Log | undefined): DeviceLink {
@@ -48,18 +53,67 @@ function accounts({ owner, group, name }: ResolvedTty, unmade: () => void) {
   }
 }
 
+/** What an application needs, and what of a backend's capabilities that is. */
+const NEEDS: Readonly<Record<Need, (capabilities: TtyCapabilities) => boolean>> = {
+  parity: ({ parity, dataBits }) => parity && dataBits,
+  'modem-lines': ({ modemLines }) => modemLines,
+  drain: ({ drain }) => drain,
+  break: ({ breaks }) => breaks,
+};
+
+/** Throws a Fault where the backend cannot give what the configuration says is needed; `unmade` is called before. */
+function refuseLacks({ name, backend, needs }: ResolvedTty, unmade: () => void): void {
+  const capabilities = backend === 'usbip' ? USBIP_CAPABILITIES : PTY_CAPABILITIES;
+  const lacks = needs.filter((need) => !NEEDS[need](capabilities));
+  if (lacks.length === 0) return;
+  unmade();
+  const advice = backend === 'usbip' ? 'take it out of needs' : 'set backend: usbip';
+  throw new Fault(
+    'NOT_SUPPORTED',
+    `${name} needs ${lacks.join(', ')}, which backend ${capabilities.backend} has not: ${advice}`,
+  );
+}
+
+/** udev makes the names of kernel ttys, always in /dev. */
+const udevPath = (tty: ResolvedTty): string => `/dev/${tty.name}`;
+
+function makeUsbipTty(host: UsbipHost, tty: ResolvedTty, pump: Pump, clock: Clock, log: Log): Tty {
+  const { name, aliases } = tty;
+  const place = host.take(name, aliases);
+  const path = udevPath(tty);
+  return new UsbipTty({
+    name,
+    port: place.port,
+    pump,
+    path,
+    devicePath: () => UsbipHost.devicePath(path),
+    trouble: () => place.trouble(),
+    clock,
+    log,
+    released: () => place.release(),
+  });
+}
+
 /** What the supervisor is composed with. `makeTty` throws a Fault where the TTY cannot be made. */
-export function factories({ pump, clock, random, keepers }: FactoryOptions) {
+export function factories({ pump, clock, random, keepers, usbip }: FactoryOptions) {
   return {
-    ttyPath: (config: ResolvedConfig, tty: ResolvedTty): string => deviceLink(config, tty, undefined).path,
+    ttyPath: (config: ResolvedConfig, tty: ResolvedTty): string =>
+      tty.backend === 'usbip' ? udevPath(tty) : deviceLink(config, tty, undefined).path,
 
     makeTty: (config: ResolvedConfig, tty: ResolvedTty, log: Log, adopted: AdoptedTty['pty'] | undefined): Tty => {
       const keeper = keepers.tty(tty.name);
-      const { uid, gid } = accounts(tty, () => {
+      const unmade = () => {
         keeper?.gone();
         adopted?.file.close();
         if (adopted) closeFd(adopted.fd);
-      });
+      };
+      refuseLacks(tty, unmade);
+      if (tty.backend === 'usbip') {
+        // It was a PTY before.
+        if (adopted) unmade();
+        return makeUsbipTty(usbip(), tty, pump, clock, log);
+      }
+      const { uid, gid } = accounts(tty, unmade);
       return new PtyTty({
         name: tty.name,
         link: deviceLink(config, tty, log),

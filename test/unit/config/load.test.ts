@@ -97,6 +97,7 @@ describe('a good file', () => {
       mode: 0o660,
       fifoBytes: 1,
       backend: 'auto',
+      needs: [],
       source: { file: expect.stringMatching(/ttynp\.yaml$/), line: 8 },
     });
   });
