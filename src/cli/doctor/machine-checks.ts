@@ -1,6 +1,8 @@
 // The judgement of `doctor` without a tty: backends, permissions, limits, configuration, daemon, servers. Pure: facts in,
 // checks out. Follows docs/architecture.md, "Rooms" (tty/).
+
 import type { ServerView } from '../../api/types.js';
+import { packageHint } from '../../tty/usbip/modules.js';
 import { type Check, failed, notChecked, ok } from './check.js';
 import { daemonCheck } from './local-checks.js';
 import type { MachineFacts, ServerProbe } from './machine-facts.js';
@@ -24,7 +26,7 @@ export function judgeMachine(facts: MachineFacts): Check[] {
 }
 
 function backendChecks({ backends }: MachineFacts): Check[] {
-  const { ptmx, vhci, cuse, kernel } = backends;
+  const { ptmx, vhci, cuse, kernel, osRelease } = backends;
   const pty = ptmx
     ? ok(
         'backend pty',
@@ -35,12 +37,14 @@ function backendChecks({ backends }: MachineFacts): Check[] {
         '/dev/ptmx cannot be opened by this user or is missing',
         'mount devpts: mount -t devpts devpts /dev/pts',
       );
-  const better = (name: string, what: string, state: 'loaded' | 'available' | 'absent') => {
-    const machine =
-      state === 'absent' ? `this kernel (${kernel}) has no ${what}` : `this machine offers it (${what} ${state})`;
-    return notChecked(`backend ${name}`, `${machine}; this version of ttynp drives the pty backend only`);
-  };
-  return [pty, better('usbip', 'vhci_hcd', vhci), better('cuse', '/dev/cuse', cuse)];
+  const offers = (what: string, state: 'loaded' | 'available' | 'absent') =>
+    state === 'absent' ? `this kernel (${kernel}) has no ${what}` : `this machine offers it (${what} ${state})`;
+  const usbip =
+    vhci === 'absent'
+      ? notChecked('backend usbip', `${offers('vhci_hcd', vhci)}: ${packageHint('vhci_hcd', osRelease, kernel)}`)
+      : ok('backend usbip', `${offers('vhci_hcd', vhci)}: set backend: usbip for what a pty cannot carry`);
+  const cuses = notChecked('backend cuse', `${offers('/dev/cuse', cuse)}; this version of ttynp does not drive it`);
+  return [pty, usbip, cuses];
 }
 
 function groupChecks({ groups, isRoot, user }: MachineFacts): Check[] {

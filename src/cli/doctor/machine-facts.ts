@@ -8,6 +8,8 @@ export interface BackendFacts {
   /** `loaded`, `available` as a module file, `absent`. */
   readonly vhci: 'loaded' | 'available' | 'absent';
   readonly cuse: 'loaded' | 'available' | 'absent';
+  /** Text of os-release(5): says which package brings a module. */
+  readonly osRelease: string;
 }
 
 export interface GroupFacts {

@@ -8,6 +8,7 @@ import { loadConfig, systemEnvironment } from '../../config/load.js';
 import { ConfigFault } from '../../config/problems.js';
 import { defaultRuntimeDir } from '../../config/resolve.js';
 import type { ResolvedConfig } from '../../config/resolved.js';
+import { readOsRelease } from '../../tty/usbip/modules.js';
 import { idOfName, inGroup, nameOfId, userName } from './accounts.js';
 import type { DaemonFacts } from './facts.js';
 import { placeOf } from './far-checks.js';
@@ -94,6 +95,7 @@ export function backendFacts(root = ''): BackendFacts {
     kernel,
     vhci: state(vhci, 'vhci-hcd'),
     cuse: state(cuse, 'cuse'),
+    osRelease: readOsRelease(),
   };
 }
 

@@ -41,7 +41,8 @@ export function packageHint(module: NeededModule, osRelease: string, kernel: str
   return `a kernel with ${module === 'vhci_hcd' ? 'CONFIG_USBIP_VHCI_HCD' : 'CONFIG_USB_SERIAL_FTDI_SIO'} (this is ${kernel})`;
 }
 
-function readOsRelease(): string {
+/** Text of os-release(5); empty where there is none. */
+export function readOsRelease(): string {
   for (const path of ['/etc/os-release', '/usr/lib/os-release']) {
     try {
       return readFileSync(path, 'utf8');

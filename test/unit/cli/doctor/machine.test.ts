@@ -17,7 +17,7 @@ const server = {
 const facts: MachineFacts = {
   user: 'ada',
   isRoot: false,
-  backends: { ptmx: true, kernel: '6.1.0', vhci: 'absent', cuse: 'absent' },
+  backends: { ptmx: true, kernel: '6.1.0', vhci: 'absent', cuse: 'absent', osRelease: 'ID=debian\n' },
   groups: [{ group: 'dialout', exists: true, member: true, ttys: 4 }],
   runtimeDir: { path: '/run/ttynp', exists: true, writable: true },
   linkDir: { path: '/dev', exists: true, writable: true },
@@ -40,14 +40,14 @@ const table: [string, Partial<MachineFacts>, [string, CheckResult, RegExp, RegEx
   ['pty', {}, ['backend pty', 'ok', /not data bits and parity, modem lines/]],
   ['no pty', { backends: { ...facts.backends, ptmx: false } }, ['backend pty', 'failed', /ptmx/, /mount devpts/]],
   [
-    'usbip is not driven, and not there',
+    'usbip is not there: which package brings it',
     {},
-    ['backend usbip', 'not checked', /6\.1\.0\) has no vhci_hcd.*pty backend only/],
+    ['backend usbip', 'not checked', /6\.1\.0\) has no vhci_hcd: .*apt install linux-image/],
   ],
   [
-    'usbip is not driven, though there',
+    'usbip is there',
     { backends: { ...facts.backends, vhci: 'available' } },
-    ['backend usbip', 'not checked', /offers it \(vhci_hcd available\).*pty backend only/],
+    ['backend usbip', 'ok', /offers it \(vhci_hcd available\): set backend: usbip/],
   ],
   ['in the group', {}, ['group', 'ok', /ada is in dialout/]],
   [
