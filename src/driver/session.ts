@@ -5,7 +5,7 @@ import { asFault, Fault } from '../base/fault.js';
 import type { Link, LinkEvents } from '../link/link.js';
 import type { ChannelCounters } from '../native/channel.js';
 import { formatSettings } from '../serial/format.js';
-import type { LineReport, LineRequest, OutputLines } from '../serial/line.js';
+import { type LineReport, type LineRequest, NO_MODEM_LINES, type OutputLines } from '../serial/line.js';
 import type { NetworkEvent, Tty, TtyEvent } from '../tty/tty.js';
 import { sayLost, takeOver } from './adoption.js';
 import { Closing } from './closing.js';
@@ -335,6 +335,8 @@ export class Session {
     this.#o.ticket.cancel();
     void link.close();
     this.#o.keeper?.gone();
+    // As a cable that is pulled.
+    if (this.tty.capabilities.modemLines) this.tty.report({ type: 'lines', lines: NO_MODEM_LINES });
   }
 
   /** The tty has another channel: it joins the connection that there is. */

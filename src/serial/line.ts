@@ -72,6 +72,8 @@ export type LineReport =
   /** The device refused these settings and kept what it had. */
   | { readonly type: 'refused'; readonly settings: LineSettings };
 
+export const NO_MODEM_LINES: ModemLines = { cts: false, dsr: false, dcd: false, ri: false };
+
 export const NO_FLOW_CONTROL: FlowControl = {
   rtsCts: false,
   xonXoffOut: false,

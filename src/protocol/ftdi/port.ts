@@ -6,6 +6,7 @@ import {
   type LineErrors,
   type LineSettings,
   type ModemLines,
+  NO_MODEM_LINES,
   type OutputLines,
   type Parity,
 } from '../../serial/line.js';
@@ -24,12 +25,11 @@ export type FtdiEvent =
 
 const PARITIES: readonly Parity[] = ['none', 'odd', 'even', 'mark', 'space'];
 const EMPTY = new Uint8Array(0);
-const NO_LINES: ModemLines = { cts: false, dsr: false, dcd: false, ri: false };
 
 export class FtdiPort {
   #settings: LineSettings = DEFAULT_SETTINGS;
   #lines: OutputLines = { dtr: false, rts: false };
-  #modem: ModemLines = NO_LINES;
+  #modem: ModemLines = NO_MODEM_LINES;
   #break = false;
   #latency = 1;
   /** Flags for the next data byte, and whether a packet is due though there is no data. */

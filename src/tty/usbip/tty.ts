@@ -5,7 +5,7 @@ import type { Log } from '../../base/log.js';
 import type { Channel, ChannelCounters, ChannelEvent } from '../../native/channel.js';
 import type { Pump, PumpChannel } from '../../native/pump.js';
 import { closeFd, socketPair } from '../../native/socket.js';
-import type { LineReport, LineSettings, ModemLines, OutputLines } from '../../serial/line.js';
+import { type LineReport, type LineSettings, NO_MODEM_LINES, type OutputLines } from '../../serial/line.js';
 import type { NetworkEvent, Tty, TtyCapabilities, TtyEvent } from '../tty.js';
 import type { AdapterEvent, AdapterPort } from './adapter.js';
 
@@ -46,7 +46,6 @@ interface Stream {
   readonly channel: PumpChannel;
 }
 
-const LINES_LOW: ModemLines = { cts: false, dsr: false, dcd: false, ri: false };
 /** Whether the last bytes of an application have been taken is looked at this often, and for at most so long. */
 const LOOK_MS = 1;
 const LOOKS = 1000;
@@ -131,7 +130,7 @@ export class UsbipTty implements Tty {
   }
 
   hangUp(): void {
-    this.#o.port.modemLines(LINES_LOW);
+    this.#o.port.modemLines(NO_MODEM_LINES);
     this.#stream.channel.drop('down');
   }
 
@@ -149,7 +148,7 @@ export class UsbipTty implements Tty {
     this.#open = false;
     this.#look?.cancel();
     this.#o.port.onEvent = () => {};
-    this.#o.port.modemLines(LINES_LOW);
+    this.#o.port.modemLines(NO_MODEM_LINES);
     this.#leave();
     this.#o.released();
   }

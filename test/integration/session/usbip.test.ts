@@ -97,6 +97,17 @@ test("modem lines of the device are the application's", async () => {
   expect((await app.status())[0]).toBe(0x91);
 });
 
+test('a lost connection drops the modem lines, and the next one brings them back', async () => {
+  const r = await start();
+  const app = r.open();
+  await up(r);
+  await until('lines', 3000, () => r.driver.packets[1]?.at(-1)?.[0] === 0xb1);
+  r.simulator.port(1).kill();
+  await until('lines dropped', 3000, () => r.driver.packets[1]?.at(-1)?.[0] === 0x01);
+  await until('lines back', 5000, () => r.driver.packets[1]?.at(-1)?.[0] === 0xb1);
+  expect((await app.status())[0]).toBe(0xb1);
+});
+
 test('a break and an error of the line reach the application as their flags', async () => {
   const r = await start();
   const app = r.open();
