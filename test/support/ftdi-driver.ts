@@ -29,6 +29,7 @@ export class FtdiDriver {
   readonly #transfers = new Map<number, Transfer>();
   /** Status packets without data, by port. */
   readonly packets: Buffer[][] = [];
+  readonly #unlinks = new Map<number, number>();
   #seqnum = 0;
   #pending = Buffer.alloc(0);
   readonly #ports = new Map<number, Port>();
@@ -83,11 +84,14 @@ export class FtdiDriver {
   }
 
   unlink(target: number): void {
-    this.#transfers.delete(target);
+    // An answer that is on its way already is one to a transfer that is still known.
+    const transfer = this.#transfers.get(target);
+    if (transfer) this.#transfers.set(target, { ...transfer, done: () => {} });
     const head = Buffer.alloc(HEADER);
     head.writeUInt32BE(2, 0);
     head.writeUInt32BE(++this.#seqnum, 4);
     head.writeUInt32BE(target, 20);
+    this.#unlinks.set(this.#seqnum, target);
     this.#socket.write(head);
   }
 
@@ -125,7 +129,7 @@ export class FtdiDriver {
       const data = this.#pending.subarray(HEADER, HEADER + bytes);
       const status = this.#pending.readInt32BE(20);
       this.#pending = this.#pending.subarray(HEADER + bytes);
-      this.#transfers.delete(seqnum);
+      this.#transfers.delete(command === 4 ? (this.#unlinks.get(seqnum) ?? -1) : seqnum);
       transfer?.done(status, data);
     }
   }
