@@ -3,7 +3,7 @@
 import { lookup } from 'node:dns/promises';
 import { createServer, isIP, type Server, type Socket } from 'node:net';
 import { Fault } from '../base/fault.js';
-import { listenTcp } from '../native/socket.js';
+import { isSystemError, listenTcp } from '../native/socket.js';
 
 const BACKLOG = 511;
 
@@ -64,7 +64,8 @@ export class Listener {
   async #listeningFd(): Promise<number> {
     const { address, receiveBuffer } = this.#options;
     const host = isIP(address) !== 0 ? address : (await lookup(address)).address;
-    return listenTcp({ host, port: this.#port, backlog: BACKLOG, receiveBuffer });
+    const listen = (port: number) => listenTcp({ host, port, backlog: BACKLOG, receiveBuffer });
+    return this.#port === 0 ? listenAnywhere(listen) : listen(this.#port);
   }
 
   /** New connections are refused when it resolves. Accepted ones live on. */
@@ -77,6 +78,21 @@ export class Listener {
     server.close();
     return new Promise((resolve) => setImmediate(resolve));
   }
+}
+
+/**
+ * Any free port, below those that the kernel gives to whoever asks for any (ip_local_port_range): a listener that is closed
+ * for a while finds its port free again.
+ */
+function listenAnywhere(listen: (port: number) => number): number {
+  for (let attempt = 0; attempt < 20; attempt++) {
+    try {
+      return listen(10_000 + Math.floor(Math.random() * 22_000));
+    } catch (error) {
+      if (!isSystemError(error) || error.code !== 'EADDRINUSE') throw error;
+    }
+  }
+  return listen(0);
 }
 
 function listening(server: Server, fd: number): Promise<void> {

@@ -64,7 +64,7 @@ describe('doctor', () => {
     const after = await doctor(whole);
     expect(after.check('daemon')).toMatchObject({ result: 'ok' });
     expect(after.check('backend pty')).toMatchObject({ result: 'ok' });
-    expect(after.check('backend usbip')?.text).toContain('pty backend only');
+    expect(after.check('backend usbip')?.text).toContain('vhci_hcd');
     expect(after.code).toBe(0);
   });
 

@@ -48,8 +48,10 @@ export class Managed {
 
   /** SIGTERM; resolves when it has ended. `again` starts the next one. */
   async handOver(): Promise<number | null> {
+    const before = this.manager.count('exited');
     await this.manager.signal('SIGTERM');
-    return this.manager.waitExit();
+    await this.manager.until('it has ended', () => this.manager.count('exited') > before);
+    return this.manager.events.findLast(({ event }) => event === 'exited')?.code ?? null;
   }
 
   async again(): Promise<void> {
