@@ -5,7 +5,7 @@
 set -eu
 
 NODE_NEEDED=20.19
-UNITS='ttynpd.service ttynp-links.service ttynp-links.path'
+UNITS='ttynpd.service ttynp-links.service ttynp-links.path ttynp-usbip.socket ttynp-usbip.service'
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 prefix='' action=install start=yes dry=no work=''
 
@@ -134,7 +134,7 @@ install_program() {
     mkdir -p "$lib.new"
     if [ -d "$source/lib" ]; then cp -R "$source/lib/." "$lib.new/"; else copy_checkout "$lib.new"; fi
   fi
-  install -m 755 "$source/service/ttynpd-stop" "$source/service/ttynpd-wait" "$lib.new/"
+  install -m 755 "$source/service/ttynpd-stop" "$source/service/ttynpd-wait" "$source/service/ttynp-usbip-name" "$lib.new/"
   chmod -R u=rwX,go=rX "$lib.new"
   [ "$(id -u)" -ne 0 ] || chown -R -h root:root "$lib.new"
   if [ -d "$lib" ]; then mv "$lib" "$lib.old"; fi
@@ -160,6 +160,7 @@ W
 files() {
   for unit in $UNITS; do echo "$unit /usr/lib/systemd/system/$unit"; done
   cat <<'F'
+ttynp.rules /usr/lib/udev/rules.d/70-ttynp.rules
 ttynp.sysusers /usr/lib/sysusers.d/ttynp.conf
 ttynp.tmpfiles /usr/lib/tmpfiles.d/ttynp.conf
 man/ttynp.1 /usr/share/man/man1/ttynp.1
@@ -212,8 +213,8 @@ remove_links() {
 
 take_away() {
   if systemd_runs; then
-    run systemctl disable --quiet --now ttynp-links.path ttynpd.service || true
-    run systemctl stop ttynp-links.service || true
+    run systemctl disable --quiet --now ttynp-links.path ttynpd.service ttynp-usbip.socket || true
+    run systemctl stop ttynp-links.service ttynp-usbip.service || true
   fi
   if [ -z "$prefix" ]; then remove_links; fi
   files | while read -r _ place; do

@@ -161,7 +161,8 @@ const PRERM = `#!/bin/sh
 set -e
 [ "$1" = remove ] || exit 0
 [ -d /run/systemd/system ] || exit 0
-systemctl disable --quiet --now ttynp-links.path ttynpd.service || true
+systemctl disable --quiet --now ttynp-links.path ttynpd.service ttynp-usbip.socket || true
+systemctl stop ttynp-usbip.service || true
 for link in /dev/*; do
   [ -L "$link" ] || continue
   case $(readlink "$link") in /run/ttynp/*) rm -f "$link" ;; esac

@@ -50,9 +50,12 @@ test('installs what works from there, keeps the configuration the second time, a
     '/usr/bin/ttynpd',
     '/usr/lib/systemd/system/ttynp-links.path',
     '/usr/lib/systemd/system/ttynp-links.service',
+    '/usr/lib/systemd/system/ttynp-usbip.service',
+    '/usr/lib/systemd/system/ttynp-usbip.socket',
     '/usr/lib/systemd/system/ttynpd.service',
     '/usr/lib/sysusers.d/ttynp.conf',
     '/usr/lib/tmpfiles.d/ttynp.conf',
+    '/usr/lib/udev/rules.d/70-ttynp.rules',
     '/usr/share/bash-completion/completions/ttynp',
     '/usr/share/man/man1/ttynp.1',
     '/usr/share/man/man5/ttynp.yaml.5',
@@ -63,6 +66,10 @@ test('installs what works from there, keeps the configuration the second time, a
   // What the unit runs besides the daemon.
   const unit = readFileSync(`${ROOT}/service/ttynpd.service`, 'utf8');
   for (const [, program] of unit.matchAll(/^Exec\w+=[+-]*(\/usr\/lib\/ttynp\/\S+)/gm)) {
+    expect(statSync(`${prefix}${program}`).mode & 0o777).toBe(0o755);
+  }
+  const rules = readFileSync(`${ROOT}/service/ttynp.rules`, 'utf8');
+  for (const [, program] of rules.matchAll(/PROGRAM="(\/usr\/lib\/ttynp\/[^ "]+)/g)) {
     expect(statSync(`${prefix}${program}`).mode & 0o777).toBe(0o755);
   }
   const config = `${prefix}/etc/ttynp/ttynp.yaml`;

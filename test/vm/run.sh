@@ -70,7 +70,7 @@ check 'install.sh installs the bundle beside it' './install.sh'
 check 'the service is active, as user ttynp, without capabilities' 'systemctl is-active ttynpd; [ "$(owner_of_daemon)" = ttynp ]; grep -q "^CapEff:.0*$" "/proc/$(main_pid)/status"'
 check 'reload brings new names in /dev' 'write_config 2; simulator; systemctl reload ttynpd; await "[ -c /dev/ttyNP1 ]"; [ "$(readlink /dev/ttyNP0)" = /run/ttynp/ttyNP0 ]'
 always=
-check 'exposure of every unit is at most 1.7' 'systemd-analyze security --no-pager --threshold=17 ttynpd.service; systemd-analyze security --no-pager --threshold=17 ttynp-links.service'
+check 'exposure of every unit is at most 1.7' 'systemd-analyze security --no-pager --threshold=17 ttynpd.service; systemd-analyze security --no-pager --threshold=17 ttynp-links.service; systemd-analyze security --no-pager --threshold=17 ttynp-usbip.service'
 check 'the man pages, and a user who is no root asks the daemon' 'ls /usr/share/man/man1/ttynp.1 /usr/share/man/man5/ttynp.yaml.5 /usr/share/man/man8/ttynpd.8; su member -c "ttynp status"'
 check 'the tty belongs to dialout, and ttynp port names it in /dev' '[ "$(stat -Lc "%G %a" /dev/ttyNP0)" = "dialout 660" ]; ttynp port ttyNP0 | grep "/dev/ttyNP0 ->"'
 check 'a member of dialout may open it' 'su member -c "exec 3<>/dev/ttyNP0"'
@@ -90,6 +90,17 @@ check 'killed three times under an application: nothing doubled, the port goes o
 check 'restart with a broken configuration, mended later: nothing lost, nothing noticed at the device' 'python3 restart.py broken' 180
 check 'upgrade by install.sh under an application: the same, and the configuration stays' 'sum=$(sha256sum /etc/ttynp/ttynp.yaml); python3 restart.py upgrade; [ "$(sha256sum /etc/ttynp/ttynp.yaml)" = "$sum" ]; ttynp status | grep -F "+next"' 240
 check 'stop is a clean close: the device sees it, nothing is kept' 'python3 restart.py stop'
+usbip='. ./usbip-attach.sh;'
+check 'usbip: the helper is disabled until it is wanted, and its socket is the daemon user'"'"'s' "$usbip usbip_disabled_until_wanted"
+check 'usbip: 15 ttys of dialout with names, and ftdi_sio has them alone' "$usbip usbip_attach"
+check 'usbip: nobody but the daemon user may plug in, root neither' "$usbip usbip_only_for_the_daemon"
+check 'usbip: a changed map changes the names, and takes nothing of others' "$usbip usbip_names_follow"
+check 'usbip: a held dead tty renumbers the next, and the names lead to the right ports' "$usbip usbip_renumbering"
+check 'usbip: names go with the device' "$usbip usbip_gone"
+check 'usbip: our ids with a HID interface give no input device' "$usbip usbip_keyboard" 180
+[ -z "${TTYNP_VM_LONG:-}" ] || check 'usbip: two devices in and out 20 times, both speeds, no port or minor is lost' "$usbip usbip_no_leak" 400
+check 'usbip: the ttys of the daemon are serial ports of the kernel' '. ./usbip-daemon.sh; usbip_daemon' 180
+check 'usbip: the helper ends when nobody asks' "$usbip usbip_helper_ends_by_itself; systemctl disable --quiet --now ttynp-usbip.socket"
 check 'a stop job is told from a restart job' 'restart_hands_over; stop_closes'
 
 if [ -z "$only" ]; then

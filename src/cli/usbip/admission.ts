@@ -13,6 +13,7 @@ const READ_MS = 10_000;
 const WHOLE_MS = 60_000;
 /** Of ftdi_sio, as a driver of USB interfaces. */
 const BIND = 'bus/usb/drivers/ftdi_sio/bind';
+const GONE = 'it was unplugged meanwhile';
 const AUTHORISATION = ['authorized_default', 'interface_authorized_default'];
 
 export interface AdmissionOptions {
@@ -50,11 +51,11 @@ export async function admit(
   try {
     const text = await steps({ sys, clock }, port, wanted, still);
     if (text === undefined) return { ok: true, text: '' };
-    if (still()) vhci.detach(port.number);
+    if (!still()) return { ok: false, text: GONE };
+    vhci.detach(port.number);
     return { ok: false, text };
   } catch (error) {
-    if (!still())
-      return { ok: false, text: late ? `not ready within ${WHOLE_MS / 1000} s` : 'it was unplugged meanwhile' };
+    if (!still()) return { ok: false, text: late ? `not ready within ${WHOLE_MS / 1000} s` : GONE };
     vhci.detach(port.number);
     return { ok: false, text: messageOf(error) };
   } finally {
@@ -71,7 +72,7 @@ async function steps(
 ): Promise<string | undefined> {
   const until = clock.now() + READ_MS;
   while (!existsSync(join(devicePath, 'descriptors'))) {
-    if (!still()) return 'it was unplugged meanwhile';
+    if (!still()) return GONE;
     if (clock.now() >= until) return `the kernel could not read it within ${READ_MS / 1000} s`;
     await sleep(clock, POLL_MS);
   }

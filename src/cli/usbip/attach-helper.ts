@@ -22,7 +22,7 @@ import { candidates, Vhci, type VhciPort, writeAttribute, writeSlowAttribute } f
 const REQUEST_MS = 2000;
 const MAX_CONNECTIONS = 32;
 const MAX_ADMISSIONS = 64;
-const TICK_MS = 1000;
+const TICK_MS = 500;
 const BUSY_MS = 50;
 const READY_TRIES = 40;
 
@@ -33,6 +33,7 @@ export interface AttachHelperOptions {
   readonly log: (line: string) => void;
   /** Where sysfs is mounted. */
   readonly sys?: string;
+  readonly vhci?: Vhci;
 }
 
 export class AttachHelper {
@@ -45,12 +46,12 @@ export class AttachHelper {
   readonly #admissions = new Set<Promise<void>>();
   #devices = 0;
 
-  constructor({ uid, clock, log, sys = '/sys' }: AttachHelperOptions) {
+  constructor({ uid, clock, log, sys = '/sys', vhci = new Vhci(sys) }: AttachHelperOptions) {
     this.#uid = uid;
     this.#clock = clock;
     this.#log = log;
     this.#sys = sys;
-    this.#vhci = new Vhci(sys);
+    this.#vhci = vhci;
   }
 
   /**
