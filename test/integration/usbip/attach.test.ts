@@ -51,7 +51,7 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
-  for (const adapter of adapters) adapter.close();
+  for (const adapter of adapters) adapter.unplug();
   await stop();
   await eventually(() => expect(kernel?.sockets ?? 0).toBe(0));
   tree?.remove();
@@ -86,7 +86,8 @@ async function plugIn(request: Partial<AttachOptions['request']> = {}, says = re
   const { fd, speed } = await attachDevice(options(request));
   const description = describeDevice(speed, says.serial ?? 'alpha', says.interfaces ?? 2);
   const lost: string[] = [];
-  const adapter = new UsbipAdapter({ fd, description, clock, lost: (reason) => lost.push(reason) });
+  const adapter = new UsbipAdapter(clock);
+  adapter.plug(fd, description, (reason) => lost.push(reason));
   adapters.push(adapter);
   return { adapter, speed, lost };
 }
@@ -186,7 +187,7 @@ describe('a device', () => {
     for (let i = 0; i < 20; i++) {
       const pair = await Promise.all([plugIn({ serial: 'a' }), plugIn({ serial: 'b' })]);
       await eventually(() => expect(logged.filter((line) => line.includes('plugged in'))).toHaveLength(2 * (i + 1)));
-      for (const { adapter } of pair) adapter.close();
+      for (const { adapter } of pair) adapter.unplug();
       await eventually(() => expect([0, 1, 2, 3].some((port) => tree.isTaken(port))).toBe(false));
     }
     expect(kernel.attached).toBe(40);

@@ -16,12 +16,9 @@ const socketPath = '/run/ttynp-usbip.sock';
 async function plugIn() {
   const request = { speed, serial, interfaces: Number(interfaces) };
   const attached = await attachDevice({ socketPath, request, timeoutMs: 20_000 });
-  const adapter = new UsbipAdapter({
-    fd: attached.fd,
-    description: describeDevice(attached.speed, serial, request.interfaces),
-    clock: new SystemClock(),
-    lost: (reason) => console.log(`lost: ${reason}`),
-  });
+  const adapter = new UsbipAdapter(new SystemClock());
+  const description = describeDevice(attached.speed, serial, request.interfaces);
+  adapter.plug(attached.fd, description, (reason) => console.log(`lost: ${reason}`));
   for (let i = 0; i < request.interfaces; i++) {
     const [near, far] = socketPair();
     adapter.port(i).join(far);
@@ -44,7 +41,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (line === 'names') {
     console.log(`told ${await announceNames({ socketPath, timeoutMs: 20_000 })}`);
   } else if (line === 'again') {
-    adapter.close();
+    adapter.unplug();
     adapter = await plugIn();
   } else break;
 }
