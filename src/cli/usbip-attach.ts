@@ -65,6 +65,9 @@ function listenAt(path: string, uid: number): number {
     if (isSystemError(error) && (error.code === 'EACCES' || error.code === 'EPERM')) {
       throw new Fault('PERMISSION', `${path}: usbip-attach has to run as root`, { cause: error });
     }
+    if (isSystemError(error) && error.code === 'EADDRINUSE') {
+      throw new Fault('LINK_PATH_TAKEN', `${path}: is there already and no socket: remove it or choose another --path`);
+    }
     throw error;
   } finally {
     process.umask(before);

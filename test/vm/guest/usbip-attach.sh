@@ -2,9 +2,7 @@
 # usbip-client.mjs: the daemon's own code, as the daemon's user and in a sandbox such as the daemon's.
 
 client_say() { echo "$1" > /run/usbip-client.in; }
-client_log() { journalctl -b --no-pager -o cat -u 'usbip-client*' --after-cursor "$client_from"; }
-helper_log() { journalctl -b --no-pager -o cat -u ttynp-usbip --after-cursor "$client_from"; }
-mark() { client_from=$(journalctl -b -n 1 -o cat --show-cursor | sed -n 's/^-- cursor: //p'); }
+refusals() { journalctl -b --no-pager -o cat -u ttynp-usbip | grep -cF 'not let in: interface 0 has class 03'; }
 free_vhci_ports() { cat /sys/devices/platform/vhci_hcd.0/status* | grep -cE '^(hs|ss) +[0-9]+ +004 '; }
 input_devices() { find /sys/class/input -mindepth 1 | sort; }
 write_names() { printf '%s\n' "$@" > /run/ttynp/usbip-names; chown ttynp /run/ttynp/usbip-names; }
@@ -31,7 +29,6 @@ usbip_disabled_until_wanted() {
 }
 
 usbip_attach() {
-  mark
   mkdir -p /run/ttynp
   write_names 'alpha 0 ttyVA0 meter' 'alpha 14 ttyVA14'
   usbip_client alpha 15 any
@@ -95,26 +92,30 @@ usbip_gone() {
 
 # The control: without the helper the kernel takes the keyboard. With it, there is none.
 usbip_keyboard() {
-  local before
+  local before refused
   cp /mnt/host/usbip-keyboard.py /run/
+  modprobe -a usbhid hid-generic
   before=$(input_devices)
-  mark
+  refused=$(refusals || true)
   su ttynp -s /bin/sh -c 'timeout 30 python3 /run/usbip-keyboard.py helper alpha' > /run/keyboard.log
   cat /run/keyboard.log
   grep -F '"ok":true' /run/keyboard.log
   grep -F 'the kernel let go of it' /run/keyboard.log
-  await "helper_log | grep -F 'not let in: interface 0 has class 03'"
+  await "[ \$(refusals) -gt $refused ]"
   [ "$(input_devices)" = "$before" ]
   for hub in /sys/devices/platform/vhci_hcd.0/usb*/; do
     [ -d "$hub" ] && [ -e "$hub/authorized_default" ] || continue
     echo 1 > "$hub/authorized_default"
     echo 1 > "$hub/interface_authorized_default"
   done
-  modprobe usbhid
+  # ftdi_sio would take it first, since it knows our ids. The next start of the helper loads it again.
+  systemctl stop ttynp-usbip.service
+  rmmod ftdi_sio
   timeout 60 python3 /run/usbip-keyboard.py direct alpha > /dev/null &
   local keyboard=$!
   await "[ \"\$(find /sys/class/input -mindepth 1 | sort)\" != \"$before\" ]" || { kill $keyboard; return 1; }
   kill $keyboard
+  wait $keyboard || true
   await "[ \"\$(find /sys/class/input -mindepth 1 | sort)\" = \"$before\" ]"
 }
 
