@@ -17,11 +17,12 @@ export const CORE = [
   'keep.c',
   'timers.c',
   'channel.c',
+  'channel_up.c',
   'channel_tty.c',
   'channel_calls.c',
   'pump.c',
 ];
-const BINDING = ['module.c', 'pump_napi.c', 'pty.c', 'termios.c', 'socket.c', 'notify.c', 'memfd.c'];
+const BINDING = ['module.c', 'pump_napi.c', 'pty.c', 'termios.c', 'socket.c', 'unix_socket.c', 'notify.c', 'memfd.c'];
 export const WARNINGS = ['-std=gnu11', '-Wall', '-Wextra'];
 
 export function fail(text) {

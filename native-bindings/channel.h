@@ -191,6 +191,11 @@ void channel_move_down(struct channel *c);
 uint64_t channel_output_queue(const struct channel *c);
 void channel_resume_count(struct channel *c);
 
+// channel_up.c
+void channel_write_parked(struct channel *c, bool told_writable);
+bool channel_takes_up(const struct channel *c);
+void channel_move_up(struct channel *c);
+
 // timers.c
 void retry_arm(struct channel *c, struct retry *retry, bool progress);
 void retry_disarm(struct retry *retry);
@@ -231,5 +236,6 @@ uint8_t *hand_scratch(struct hand *hand);
 void hand_begin(struct hand *hand, struct hand *was, uint8_t *bytes);
 void hand_take(struct channel *c, enum direction direction);
 void hand_release(struct channel *c);
+bool hand_park_rest(struct channel *c, enum direction direction, const uint8_t *bytes, size_t length);
 
 #endif

@@ -107,6 +107,12 @@ void hand_release(struct channel *c) {
   c->pump->hand->id = 0;
 }
 
+// What of the bytes in hand found no room. A process that is killed meanwhile has them in one place or the other.
+bool hand_park_rest(struct channel *c, enum direction direction, const uint8_t *bytes, size_t length) {
+  c->pump->hand->parked_at = c->parked[direction].ring->tail + length;
+  return park_append(&c->parked[direction], bytes, length);
+}
+
 static void suspect(struct channel *c, enum direction direction, uint64_t bytes) {
   channel_count(c, direction == DOWN ? DOWN_SUSPECTED : UP_SUSPECTED, (double)bytes);
 }

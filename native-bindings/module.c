@@ -138,6 +138,7 @@ NAPI_MODULE_INIT() {
   register_pty(env, exports);
   register_termios(env, exports);
   register_socket(env, exports);
+  register_unix_socket(env, exports);
   register_notify(env, exports);
   register_memfd(env, exports);
   return exports;

@@ -44,6 +44,7 @@ bool register_pump(napi_env env, napi_value exports);
 void register_pty(napi_env env, napi_value exports);
 void register_termios(napi_env env, napi_value exports);
 void register_socket(napi_env env, napi_value exports);
+void register_unix_socket(napi_env env, napi_value exports);
 void register_notify(napi_env env, napi_value exports);
 void register_memfd(napi_env env, napi_value exports);
 

@@ -25,6 +25,16 @@ export type State =
   /** Only a changed configuration revives it. */
   | { readonly name: 'failed'; readonly reason: string };
 
+/** Connected, and the device has acknowledged the line state. */
+export function isJoined({ name }: State): boolean {
+  return name === 'up' || name === 'closing' || name === 'lingering' || name === 'kept';
+}
+
+/** Its application is gone, and not all it wrote is transmitted. */
+export function isLeaving(state: State): boolean {
+  return state.name === 'closing' || ('holder' in state && state.holder === 'gone');
+}
+
 export type Event =
   | { readonly type: 'start' }
   | { readonly type: 'opened' }

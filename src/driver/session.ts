@@ -10,11 +10,12 @@ import type { NetworkEvent, Tty, TtyEvent } from '../tty/tty.js';
 import { sayLost, takeOver } from './adoption.js';
 import { Closing } from './closing.js';
 import { Dialler } from './dialler.js';
+import { EventQueue } from './event-queue.js';
 import { Initialiser } from './initialiser.js';
 import { Joint } from './joint.js';
 import { formatKeptPort } from './kept-port.js';
 import { LineSync } from './line-sync.js';
-import { type Effect, type Event, type State, type Step, step } from './machine.js';
+import { type Effect, type Event, isJoined, isLeaving, type State, type Step, step } from './machine.js';
 import { adopt } from './machine-adopt.js';
 import { OfflineOutput } from './offline-output.js';
 import { desiredLines, lookAheadBytes } from './policy.js';
@@ -36,9 +37,14 @@ export class Session {
   readonly #initialiser: Initialiser;
   readonly #joint: Joint;
   readonly #effects: Readonly<Record<Effect, () => void>>;
-  readonly #queue: Event[] = [];
+  readonly #queue = new EventQueue(
+    (event) => this.#become(step(this.#state, event, this.#o.policy), event.type),
+    () => {
+      this.keep();
+      this.#o.changed();
+    },
+  );
   #state: State = { name: 'idle' };
-  #dispatching = false;
   #stopped: Promise<void> | undefined;
   #link: Link | undefined;
   #holdTimer: Timer | undefined;
@@ -126,9 +132,9 @@ export class Session {
     const parked = this.tty.channel.counters.downParked;
     const linked = link !== undefined;
     const { finishing } = kept.lines;
-    this.#dispatching = true;
-    this.#become(adopt({ state: kept.state, linked, parked, finishing }, this.#o.policy), 'adopted');
-    this.#dispatching = false;
+    this.#queue.during(() =>
+      this.#become(adopt({ state: kept.state, linked, parked, finishing }, this.#o.policy), 'adopted'),
+    );
     // Taken from a use that the earlier process was not told of.
     if (this.tty.isOpen || parked > 0) this.#dispatch({ type: 'opened' });
     if (!this.tty.isOpen) this.#dispatch({ type: 'closed', parked });
@@ -172,34 +178,18 @@ export class Session {
   }
 
   #linkReady(): boolean {
-    const { name } = this.#state;
-    return name === 'up' || name === 'closing' || name === 'lingering' || name === 'kept';
+    return isJoined(this.#state);
   }
 
   /** An application that is gone but whose bytes are not yet transmitted still needs its lines. */
   #desired() {
     const { settings } = this.tty;
-    const { name } = this.#state;
-    const leaving = name === 'closing' || ('holder' in this.#state && this.#state.holder === 'gone');
-    const open = this.tty.isOpen || leaving;
+    const open = this.tty.isOpen || isLeaving(this.#state);
     return { settings, lines: this.tty.outputLines ?? desiredLines(this.#o.policy, settings, open) };
   }
 
   #dispatch(event: Event): void {
     this.#queue.push(event);
-    if (this.#dispatching) return;
-    this.#dispatching = true;
-    try {
-      for (let next = this.#queue.shift(); next; next = this.#queue.shift()) this.#advance(next);
-    } finally {
-      this.#dispatching = false;
-    }
-    this.keep();
-    this.#o.changed();
-  }
-
-  #advance(event: Event): void {
-    this.#become(step(this.#state, event, this.#o.policy), event.type);
   }
 
   #become([after, ...effects]: Step, why: string): void {

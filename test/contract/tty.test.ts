@@ -5,16 +5,13 @@ import { join } from 'node:path';
 import { SystemClock } from '../../src/base/clock.js';
 import { silentLog } from '../../src/base/log.js';
 import { Pump } from '../../src/native/pump.js';
-import { socketPair } from '../../src/native/socket.js';
 import { DEFAULT_SETTINGS } from '../../src/serial/line.js';
 import { DeviceLink } from '../../src/tty/device-link.js';
 import { MemoryTty } from '../../src/tty/memory.js';
 import { PtyTty } from '../../src/tty/pty.js';
-import { UsbipAdapter } from '../../src/tty/usbip/adapter.js';
-import { UsbipTty } from '../../src/tty/usbip/tty.js';
-import { FtdiDriver } from '../support/ftdi-driver.js';
 import { onDescriptor } from '../support/pty-app.js';
 import { App } from '../support/rig.js';
+import { plugInTty } from '../support/usbip-rig.js';
 import { ttyContract } from './tty-contract.js';
 
 ttyContract({
@@ -79,38 +76,12 @@ ttyContract({
   name: 'usbip',
   make() {
     const pump = new Pump();
-    const clock = new SystemClock();
-    const [ours, kernels] = socketPair();
-    const driver = new FtdiDriver(kernels);
-    const description = {
-      speed: 'high',
-      vendorId: 0x1209,
-      productId: 0x7474,
-      release: 0x0800,
-      manufacturer: 'ttynp',
-      product: 'serial',
-      serial: 'N0',
-      interfaces: 15,
-    } as const;
-    const adapter = new UsbipAdapter(clock);
-    adapter.plug(ours, description, () => {});
-    const tty = new UsbipTty({
-      name: 'ttyNP0',
-      port: adapter.port(14),
-      pump,
-      path: '/dev/ttyNP0',
-      devicePath: () => '/dev/ttyUSB14',
-      trouble: () => undefined,
-      clock,
-      log: silentLog,
-      // The last of its ports: it is unplugged.
-      released: () => adapter.unplug(),
-    });
+    const { driver, tty } = plugInTty(pump, new SystemClock());
     const apps = new Set<() => void>();
     return {
       tty,
       open() {
-        const app = driver.open(14);
+        const app = driver.open(1);
         apps.add(() => app.close());
         return {
           fd: app.fd,
@@ -122,7 +93,7 @@ ttyContract({
       },
       close() {
         for (const close of apps) close();
-        adapter.unplug();
+        tty.close();
         driver.close();
         pump.close();
       },

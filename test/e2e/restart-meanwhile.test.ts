@@ -1,26 +1,10 @@
 // What applications, devices and the administrator did while no daemon ran: the next one treats it as if it had seen it.
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { getTermios, setTermios } from '../../src/native/termios.js';
 import { eventually } from '../support/e2e.js';
-import { Managed } from '../support/managed.js';
-import { App } from '../support/rig.js';
+import { managedTests } from '../support/managed.js';
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function managed(...options: Parameters<typeof Managed.start>): Promise<Managed> {
-  const m = await Managed.start(...options);
-  cleanups.push(() => m.close());
-  return m;
-}
-
-function open(m: Managed, tty = 'ttyNP0'): App {
-  const app = new App(m.whole.path(tty));
-  cleanups.push(() => app.close());
-  return app;
-}
+const { managed, open } = managedTests();
 
 test('closed meanwhile: what was written last leaves, then the use ends as any', async () => {
   const m = await managed({ simulator: { echo: false } });

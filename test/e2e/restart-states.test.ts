@@ -1,28 +1,12 @@
 // A restart in each state that a port can be in beside a quiet connection: being connected, being told, ending; and what
 // an unprivileged daemon cannot undo by force.
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { eventually, run } from '../support/e2e.js';
-import { Managed } from '../support/managed.js';
+import { type Managed, managedTests } from '../support/managed.js';
 import { onDescriptor } from '../support/pty-app.js';
 import { RealComPeer } from '../support/realcom-peer.js';
-import { App } from '../support/rig.js';
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function managed(...options: Parameters<typeof Managed.start>): Promise<Managed> {
-  const m = await Managed.start(...options);
-  cleanups.push(() => m.close());
-  return m;
-}
-
-function open(m: Managed, tty = 'ttyNP0'): App {
-  const app = new App(m.whole.path(tty));
-  cleanups.push(() => app.close());
-  return app;
-}
+const { cleanups, managed, open } = managedTests();
 
 const device = (m: Managed) => m.whole.simulator.port(1);
 

@@ -1,26 +1,11 @@
 // Many ports, ports that the store has no room for, and the end of the service.
 import { existsSync } from 'node:fs';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { eventually } from '../support/e2e.js';
-import { Managed } from '../support/managed.js';
-import { App } from '../support/rig.js';
+import { managedTests } from '../support/managed.js';
+import type { App } from '../support/rig.js';
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function managed(...options: Parameters<typeof Managed.start>): Promise<Managed> {
-  const m = await Managed.start(...options);
-  cleanups.push(() => m.close());
-  return m;
-}
-
-function open(m: Managed, tty = 'ttyNP0'): App {
-  const app = new App(m.whole.path(tty));
-  cleanups.push(() => app.close());
-  return app;
-}
+const { managed, open } = managedTests();
 
 test('256 ports: idle, open and replaced ones go on, with the same connections', { timeout: 120_000 }, async () => {
   const ports = 256;

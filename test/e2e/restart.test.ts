@@ -1,26 +1,10 @@
 // A restart that neither the application nor the device notices: asserted at both, with the service manager's part played
 // by the stand-in.
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { transfer } from '../support/bulk.js';
-import { Managed } from '../support/managed.js';
-import { App } from '../support/rig.js';
+import { type Managed, managedTests } from '../support/managed.js';
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function managed(...options: Parameters<typeof Managed.start>): Promise<Managed> {
-  const m = await Managed.start(...options);
-  cleanups.push(() => m.close());
-  return m;
-}
-
-function open(m: Managed, tty = 'ttyNP0'): App {
-  const app = new App(m.whole.path(tty));
-  cleanups.push(() => app.close());
-  return app;
-}
+const { cleanups, managed, open } = managedTests();
 
 /** What the device saw of its lines and its queue, beside the bytes. */
 function disturbances(m: Managed, n = 1): unknown[] {

@@ -1,9 +1,9 @@
 // Restarts and kills at random times under every kind of use at once, and many restarts of many ports: what an application
 // and a device see of it is asserted at both; how long no daemon moves bytes is printed.
 import { readFileSync } from 'node:fs';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { eventually } from '../support/e2e.js';
-import { Managed } from '../support/managed.js';
+import { type Managed, managedTests } from '../support/managed.js';
 import { onDescriptor } from '../support/pty-app.js';
 import { App } from '../support/rig.js';
 
@@ -11,22 +11,8 @@ const STORM_MS = Number(process.env.TTYNP_STORM_SECONDS ?? 60) * 1000;
 const RESTARTS = Number(process.env.TTYNP_RESTARTS ?? 200);
 const RATES = [9600, 19_200, 38_400, 57_600, 115_200];
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function managed(...options: Parameters<typeof Managed.start>): Promise<Managed> {
-  const m = await Managed.start(...options);
-  cleanups.push(() => m.close());
-  return m;
-}
-
-function open(m: Managed, n: number): App {
-  const app = new App(m.whole.path(`ttyNP${n - 1}`));
-  cleanups.push(() => app.close());
-  return app;
-}
+const { managed, open: openTty } = managedTests();
+const open = (m: Managed, n: number) => openTty(m, `ttyNP${n - 1}`);
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const record = (n: number) => Buffer.from(`${String(n).padStart(7, '0')}\n`);

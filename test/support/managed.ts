@@ -1,7 +1,9 @@
 // The built daemon under a service manager that keeps its descriptors, before the simulator in the test process: restarts
 // as an application at the tty and a device at the far end of the wire see them.
 import { readFileSync } from 'node:fs';
+import { afterEach } from 'vitest';
 import { DAEMON, eventually, Whole, type WholeOptions } from './e2e.js';
+import { App } from './rig.js';
 import { type ManagerOptions, ServiceManagerStandIn } from './service-manager.js';
 
 /** Of the connections to a local port: the other ends' ports (proc(5), /proc/net/tcp). */
@@ -86,4 +88,23 @@ export class Managed {
     await this.manager.close();
     await this.whole.close();
   }
+}
+
+/** For a file of tests: what they start and open ends with each of them, the last first. */
+export function managedTests() {
+  const cleanups: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  });
+  const managed = async (...options: Parameters<typeof Managed.start>): Promise<Managed> => {
+    const m = await Managed.start(...options);
+    cleanups.push(() => m.close());
+    return m;
+  };
+  const open = (m: Managed, tty = 'ttyNP0'): App => {
+    const app = new App(m.whole.path(tty));
+    cleanups.push(() => app.close());
+    return app;
+  };
+  return { cleanups, managed, open };
 }

@@ -1,5 +1,5 @@
 // A session whose tty is a port of a virtual adapter, before the simulator; the kernel's driver is played (ftdi-driver.ts).
-import { SystemClock } from '../../src/base/clock.js';
+import { type Clock, SystemClock } from '../../src/base/clock.js';
 import { silentLog } from '../../src/base/log.js';
 import type { PortPolicy } from '../../src/driver/policy.js';
 import { ServerGate } from '../../src/driver/server-gate.js';
@@ -14,7 +14,7 @@ import { type DriverApp, FtdiDriver } from './ftdi-driver.js';
 import { LineRecorder } from './line-recorder.js';
 import { POLICY } from './rig.js';
 
-export const DESCRIPTION = {
+const DESCRIPTION = {
   speed: 'high',
   vendorId: 0x1209,
   productId: 0x7474,
@@ -35,19 +35,8 @@ export interface UsbipRig {
   close(): Promise<void>;
 }
 
-export async function startUsbipRig(
-  options: { simulator?: SimulatorOptions; policy?: Partial<PortPolicy> } = {},
-): Promise<UsbipRig> {
-  const recorder = new LineRecorder();
-  const simulator = await runSimulator({
-    ports: 1,
-    dataPort: 0,
-    commandPort: 0,
-    observer: () => recorder,
-    ...options.simulator,
-  });
-  const clock = new SystemClock();
-  const pump = new Pump();
+/** The second port of an adapter, as a tty, and who plays the kernel's driver. The tty's close unplugs the adapter. */
+export function plugInTty(pump: Pump, clock: Clock): { driver: FtdiDriver; tty: UsbipTty } {
   const adapter = new UsbipAdapter(clock);
   const [ours, kernels] = socketPair();
   const driver = new FtdiDriver(kernels);
@@ -63,6 +52,23 @@ export async function startUsbipRig(
     log: silentLog,
     released: () => adapter.unplug(),
   });
+  return { driver, tty };
+}
+
+export async function startUsbipRig(
+  options: { simulator?: SimulatorOptions; policy?: Partial<PortPolicy> } = {},
+): Promise<UsbipRig> {
+  const recorder = new LineRecorder();
+  const simulator = await runSimulator({
+    ports: 1,
+    dataPort: 0,
+    commandPort: 0,
+    observer: () => recorder,
+    ...options.simulator,
+  });
+  const clock = new SystemClock();
+  const pump = new Pump();
+  const { driver, tty } = plugInTty(pump, clock);
   const { dataPort, commandPort } = simulator.port(1);
   const session = new Session({
     tty,
