@@ -18,7 +18,9 @@ _ttynp() {
     bench) mapfile -t COMPREPLY < <(compgen -W "latency throughput $(_ttynp_names name)" -- "$word") ;;
     port | trace | doctor) mapfile -t COMPREPLY < <(compgen -W "$(_ttynp_names name) --json" -- "$word") ;;
     import) mapfile -t COMPREPLY < <(compgen -f -W 'socat --rename --kind' -- "$word") ;;
-    server) mapfile -t COMPREPLY < <(compgen -W "add remove $(_ttynp_names server)" -- "$word") ;;
+    server)
+      if [ "$before" = remove ]; then mapfile -t COMPREPLY < <(compgen -W "$(_ttynp_names server)" -- "$word")
+      else mapfile -t COMPREPLY < <(compgen -W 'add remove' -- "$word"); fi ;;
     *) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$word") ;;
   esac
 }
