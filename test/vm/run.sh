@@ -1,7 +1,8 @@
 #!/bin/bash
 # `npm run test:vm [-- PATTERN]`: the bundle in a stock Debian 12 guest, one line per check; exit code 1 where one failed. With a
 # pattern (grep -E) only the checks whose line matches, and those that install and configure. Builds the bundles and the
-# guest's disk where they are missing or of other files (TTYNP_VM_REBUILD=1: always the bundles). The guest has no Node, no
+# guest's disk where they are missing or of other files (TTYNP_VM_REBUILD=1: always the bundles). TTYNP_VM_LONG=1: also the
+# checks that take minutes. The guest has no Node, no
 # compiler and no network. Without QEMU it is skipped by name, and fails where CI is set.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -95,12 +96,13 @@ check 'usbip: the helper is disabled until it is wanted, and its socket is the d
 check 'usbip: 15 ttys of dialout with names, and ftdi_sio has them alone' "$usbip usbip_attach"
 check 'usbip: nobody but the daemon user may plug in, root neither' "$usbip usbip_only_for_the_daemon"
 check 'usbip: a changed map changes the names, and takes nothing of others' "$usbip usbip_names_follow"
-check 'usbip: a held dead tty renumbers the next, and the names lead to the right ports' "$usbip usbip_renumbering"
+[ -z "${TTYNP_VM_LONG:-}" ] || check 'usbip: a held dead tty renumbers the next, and the names lead to the right ports' "$usbip usbip_renumbering"
 check 'usbip: names go with the device' "$usbip usbip_gone"
 check 'usbip: our ids with a HID interface give no input device' "$usbip usbip_keyboard" 180
 [ -z "${TTYNP_VM_LONG:-}" ] || check 'usbip: two devices in and out 20 times, both speeds, no port or minor is lost' "$usbip usbip_no_leak" 400
 check 'usbip: the ttys of the daemon are serial ports of the kernel' '. ./usbip-daemon.sh; usbip_daemon' 180
-check 'usbip: the helper ends when nobody asks' "$usbip usbip_helper_ends_by_itself; systemctl disable --quiet --now ttynp-usbip.socket"
+[ -z "${TTYNP_VM_LONG:-}" ] || check 'usbip: the helper ends when nobody asks' "$usbip usbip_helper_ends_by_itself"
+check 'usbip: disabled again, nothing listens' 'systemctl disable --quiet --now ttynp-usbip.socket; not ls /run/ttynp-usbip.sock'
 check 'a stop job is told from a restart job' 'restart_hands_over; stop_closes'
 
 if [ -z "$only" ]; then
