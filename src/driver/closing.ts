@@ -44,12 +44,16 @@ export class Closing {
     );
   }
 
-  /** As `drain`, for an application that waits and stays: the direction is not stopped. */
-  drained(link: Link, drained: () => void): void {
+  /** For an application that waits and stays: tells the tty when all is transmitted. The direction is not stopped. */
+  drained(link: Link | undefined): void {
+    if (!link) {
+      if (this.tty.channel.counters.downParked === 0) this.tty.drained();
+      return;
+    }
     const never = new AbortController();
     drainOutput(this.tty.channel, link, this.clock, this.policy.closingWaitMs, never.signal).then(
       (result) => {
-        if (result === 'drained') drained();
+        if (result === 'drained') this.tty.drained();
       },
       (error: unknown) => this.log.log('error', `drain: ${messageOf(error)}`),
     );

@@ -12,7 +12,8 @@ export class Joint {
     readonly lines: LineSync,
   ) {}
 
-  attach(link: Link, state: State): void {
+  attach(link: Link | undefined, state: State): void {
+    if (!link) return;
     const { channel } = this.tty;
     this.offline.end();
     if (link.dataFd >= 0 && !channel.attached) channel.attach(link.dataFd);
@@ -22,7 +23,8 @@ export class Joint {
   }
 
   /** The connection of an earlier process: what the device was not told yet is told before a byte flows. */
-  rejoin(link: Link, state: State): void {
+  rejoin(link: Link | undefined, state: State): void {
+    if (!link) return;
     const { channel } = this.tty;
     this.offline.end();
     channel.attach(link.dataFd);

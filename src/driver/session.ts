@@ -112,8 +112,8 @@ export class Session {
    * Instead of `start`: goes on with what an earlier process left. The tty is adopted already; what its application did
    * meanwhile comes as events.
    */
-  adopt(adopted: AdoptedPort): void {
-    const { kept, link } = takeOver(adopted, this.#o, (adoptedLink) => this.#linkEvents(adoptedLink));
+  adopt(left: AdoptedPort): void {
+    const { kept, link } = takeOver(left, this.#o, (adoptedLink) => this.#linkEvents(adoptedLink));
     this.#offline.keep();
     if (!kept) {
       // For whom it was is known no more.
@@ -130,11 +130,8 @@ export class Session {
     }
     sayLost(this.tty.channel.counters, this.#o.log);
     const parked = this.tty.channel.counters.downParked;
-    const linked = link !== undefined;
-    const { finishing } = kept.lines;
-    this.#queue.during(() =>
-      this.#become(adopt({ state: kept.state, linked, parked, finishing }, this.#o.policy), 'adopted'),
-    );
+    const adopted = { state: kept.state, linked: link !== undefined, parked, finishing: kept.lines.finishing };
+    this.#queue.during(() => this.#become(adopt(adopted, this.#o.policy), 'adopted'));
     // Taken from a use that the earlier process was not told of.
     if (this.tty.isOpen || parked > 0) this.#dispatch({ type: 'opened' });
     if (!this.tty.isOpen) this.#dispatch({ type: 'closed', parked });
@@ -205,6 +202,10 @@ export class Session {
 
   #effectTable(): Record<Effect, () => void> {
     const { clock, policy, ticket } = this.#o;
+    const holdFor = (ms: number) => {
+      this.#holdTimer?.cancel();
+      this.#holdTimer = clock.after(ms, () => this.#dispatch({ type: 'hold-over' }));
+    };
     return {
       dial: () => ticket.request(() => this.#dialler.dial(this.#trace.on)),
       'stop-dialling': () => {
@@ -216,27 +217,17 @@ export class Session {
         this.#reconnect = false;
         if (!this.#link) this.#offline.keep();
       },
-      'start-hold-timer': () => {
-        this.#holdTimer?.cancel();
-        this.#holdTimer = clock.after(policy.connectTimeoutMs, () => this.#dispatch({ type: 'hold-over' }));
-      },
+      'start-hold-timer': () => holdFor(policy.connectTimeoutMs),
       'stop-hold-timer': () => this.#holdTimer?.cancel(),
-      'start-closing-timer': () => {
-        this.#holdTimer?.cancel();
-        this.#holdTimer = clock.after(policy.closingWaitMs, () => this.#dispatch({ type: 'hold-over' }));
-      },
+      'start-closing-timer': () => holdFor(policy.closingWaitMs),
       'go-offline': () => {
         this.#reconnect = true;
         this.#offline.obeyPolicy();
       },
       'drop-output': () => this.#offline.drop(),
       initialise: () => this.#initialise(),
-      attach: () => {
-        if (this.#link) this.#joint.attach(this.#link, this.#state);
-      },
-      rejoin: () => {
-        if (this.#link) this.#joint.rejoin(this.#link, this.#state);
-      },
+      attach: () => this.#joint.attach(this.#link, this.#state),
+      rejoin: () => this.#joint.rejoin(this.#link, this.#state),
       'apply-settings': () => this.#lines.settingsChanged(),
       drain: () => {
         if (this.#link) this.#closing.drain(this.#link, () => this.#dispatch({ type: 'drained' }));
@@ -334,7 +325,7 @@ export class Session {
     this.#offline.end();
     this.record.absorb(last);
     this.#trace.rejoin();
-    if (this.#link && this.#linkReady()) this.#joint.attach(this.#link, this.#state);
+    if (this.#linkReady()) this.#joint.attach(this.#link, this.#state);
   }
 
   /** The data connection ended, as the pump saw it. */
@@ -369,7 +360,7 @@ export class Session {
         this.#orResume(() => this.#lines.flush(event.queue));
         break;
       case 'drain':
-        this.#drain();
+        this.#closing.drained(this.#linkReady() ? this.#link : undefined);
         break;
       case 'lines':
       case 'break':
@@ -383,12 +374,6 @@ export class Session {
       default:
         event satisfies never;
     }
-  }
-
-  #drain(): void {
-    const link = this.#linkReady() ? this.#link : undefined;
-    if (link) this.#closing.drained(link, () => this.tty.drained());
-    else if (this.tty.channel.counters.downParked === 0) this.tty.drained();
   }
 
   #request(request: LineRequest): void {

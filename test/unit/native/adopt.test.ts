@@ -58,6 +58,23 @@ class Port {
     return { pump, channel, events };
   }
 
+  /** Begun, and opened by an application. */
+  async opened(): Promise<Life & { readonly app: number }> {
+    const life = this.begin(false);
+    const app = open(this);
+    await until(() => life.events.includes('opened'));
+    return { ...life, app };
+  }
+
+  /** Begun, opened, and with so many bytes of the application parked; then the pump stops. */
+  async frozenWith(bytes: number): Promise<void> {
+    const life = this.begin(false);
+    life.channel.setOffline({ mode: 'hold', bytes: 65_536 });
+    writeSync(open(this), pattern(0, bytes));
+    await until(() => life.channel.counters.downParked === bytes);
+    this.freeze();
+  }
+
   /** The pump stops; nothing is given back or told. */
   freeze(): void {
     this.#pump?.freeze();
@@ -114,9 +131,8 @@ function join({ channel }: Life): number {
 
 test('parked bytes of both directions arrive after the next pump has begun, and no events are made up', async () => {
   const port = new Port();
-  const first = port.begin(false);
-  const app = open(port);
-  await until(() => first.events.includes('opened'));
+  const first = await port.opened();
+  const { app } = first;
   const [near, far] = socketPair();
   first.channel.setOffline({ mode: 'hold', bytes: 65_536 });
   writeSync(app, pattern(0, 3000));
@@ -193,9 +209,7 @@ test('who opened, wrote and closed meanwhile is served', async () => {
 
 test('settings changed meanwhile are told, and hold the output back', async () => {
   const port = new Port();
-  const first = port.begin(false);
-  const app = open(port);
-  await until(() => first.events.includes('opened'));
+  const { app } = await port.opened();
   port.freeze();
   const speed = 'a = termios.tcgetattr(3); a[4] = a[5] = termios.B1200; termios.tcsetattr(3, termios.TCSANOW, a)';
   onDescriptor(app, speed);
@@ -206,9 +220,7 @@ test('settings changed meanwhile are told, and hold the output back', async () =
 
 test('a flush that was told to nobody is told', async () => {
   const port = new Port();
-  const first = port.begin(false);
-  const app = open(port);
-  await until(() => first.events.includes('opened'));
+  const { app } = await port.opened();
   onDescriptor(app, 'termios.tcflush(3, termios.TCOFLUSH)');
   port.freeze();
   const second = port.begin(true);
@@ -217,12 +229,7 @@ test('a flush that was told to nobody is told', async () => {
 
 test('bytes that were held for an answer are held on', async () => {
   const port = new Port();
-  const first = port.begin(false);
-  first.channel.setOffline({ mode: 'hold', bytes: 65_536 });
-  const app = open(port);
-  writeSync(app, pattern(0, 100));
-  await until(() => first.channel.counters.downParked === 100);
-  port.freeze();
+  await port.frozenWith(100);
   port.set(KEPT.held, 40);
   const second = port.begin(true);
   const [near, far] = socketPair();
@@ -239,12 +246,7 @@ test('bytes that were held for an answer are held on', async () => {
 
 test('killed in the middle of a write of parked bytes: those are not written again, and are counted', async () => {
   const port = new Port();
-  const first = port.begin(false);
-  first.channel.setOffline({ mode: 'hold', bytes: 65_536 });
-  const app = open(port);
-  writeSync(app, pattern(0, 100));
-  await until(() => first.channel.counters.downParked === 100);
-  port.freeze();
+  await port.frozenWith(100);
   port.set(KEPT.downOffered, 70);
   const second = port.begin(true);
   expect(await readExactly(join(second), 30)).toEqual(pattern(70, 30));
@@ -259,9 +261,7 @@ test.each([
   ['in the middle of a read that would add to it', { reading: 1 }, 0, 0],
 ])('killed with bytes of the application in hand, %s', async (_, fields, from, suspected) => {
   const port = new Port();
-  const first = port.begin(false);
-  open(port);
-  await until(() => first.events.includes('opened'));
+  await port.opened();
   port.freeze();
   port.inHand({ direction: 0, ...fields }, pattern(0, 100));
   const second = port.begin(true);
@@ -274,12 +274,7 @@ test.each([
 
 test('killed after the rest was parked: it is there once', async () => {
   const port = new Port();
-  const first = port.begin(false);
-  first.channel.setOffline({ mode: 'hold', bytes: 65_536 });
-  const app = open(port);
-  writeSync(app, pattern(0, 100));
-  await until(() => first.channel.counters.downParked === 100);
-  port.freeze();
+  await port.frozenWith(100);
   port.inHand({ direction: 0, parkedAt: 100 }, pattern(0, 100));
   const second = port.begin(true);
   expect(second.channel.counters.downParked).toBe(100);
@@ -287,9 +282,7 @@ test('killed after the rest was parked: it is there once', async () => {
 
 test('killed with bytes of the device in hand: the rest reaches the application', async () => {
   const port = new Port();
-  const first = port.begin(false);
-  const app = open(port);
-  await until(() => first.events.includes('opened'));
+  const { app } = await port.opened();
   port.freeze();
   port.inHand({ direction: 1, done: 10, offered: 20 }, pattern(0, 100));
   const second = port.begin(true);
@@ -356,12 +349,7 @@ test('a record is read back, the last whole one', () => {
 
 test('killed after bytes were kept for a connection to come: they are there once', async () => {
   const port = new Port();
-  const first = port.begin(false);
-  first.channel.setOffline({ mode: 'hold', bytes: 65_536 });
-  const app = open(port);
-  writeSync(app, pattern(0, 100));
-  await until(() => first.channel.counters.downParked === 100);
-  port.freeze();
+  await port.frozenWith(100);
   // The hand is as the pump left it, but not yet let go of.
   port.holdOn();
   const second = port.begin(true);
@@ -403,9 +391,8 @@ print(exclusive, termios.tcgetattr(3)[3] & (termios.ICANON | termios.ECHO))`;
 
 test('a stopped output that was told to nobody is told', async () => {
   const port = new Port();
-  const first = port.begin(false);
-  const app = open(port);
-  await until(() => first.events.includes('opened'));
+  const first = await port.opened();
+  const { app } = first;
   join(first);
   // No turn of the event loop: the pump has seen it, and nobody was told.
   onDescriptor(app, 'termios.tcflow(3, termios.TCOOFF)');
