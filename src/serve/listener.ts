@@ -80,14 +80,20 @@ export class Listener {
   }
 }
 
+/** Ports below those that the kernel gives to whoever asks for any (ip_local_port_range), a share for each process. */
+const LOWEST = 10_000;
+const SHARES = 22;
+const SHARE = 1000;
+let tried = 0;
+
 /**
- * Any free port, below those that the kernel gives to whoever asks for any (ip_local_port_range): a listener that is closed
- * for a while finds its port free again.
+ * Any free port, and the next one each time: a listener that is closed for a while finds its port free again, whatever else
+ * this machine opens meanwhile.
  */
 function listenAnywhere(listen: (port: number) => number): number {
-  for (let attempt = 0; attempt < 20; attempt++) {
+  for (let attempt = 0; attempt < SHARE; attempt++) {
     try {
-      return listen(10_000 + Math.floor(Math.random() * 22_000));
+      return listen(LOWEST + (process.pid % SHARES) * SHARE + (tried++ % SHARE));
     } catch (error) {
       if (!isSystemError(error) || error.code !== 'EADDRINUSE') throw error;
     }
