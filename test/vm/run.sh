@@ -2,8 +2,8 @@
 # `npm run test:vm [-- PATTERN]`: the bundle in a stock Debian 12 guest, one line per check; exit code 1 where one failed. With a
 # pattern (grep -E) only the checks whose line matches, and those that install and configure. Builds the bundles and the
 # guest's disk where they are missing or of other files (TTYNP_VM_REBUILD=1: always the bundles). TTYNP_VM_LONG=1: also the
-# checks that take minutes. The guest has no Node, no
-# compiler and no network. Without QEMU it is skipped by name, and fails where CI is set.
+# checks that take minutes. The guest has no Node, no compiler and no network. Without QEMU it is skipped by name, and fails
+# where CI is set.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)

@@ -11,10 +11,8 @@ export const ERROR_CHARACTER = 7;
 export const SET_LATENCY = 9;
 export const GET_LATENCY = 10;
 
-/** Values of RESET. */
+/** The value of RESET at every first open; the driver never sends the others (purges). */
 export const RESET_PORT = 0;
-export const PURGE_RECEIVER = 1;
-export const PURGE_TRANSMITTER = 2;
 
 /** MODEM_CONTROL: the high byte says which lines are meant. */
 export const DTR = 0x0001;
@@ -43,6 +41,3 @@ export const BREAK = 0x10;
 export const HOLDING_EMPTY = 0x20;
 export const TRANSMITTER_EMPTY = 0x40;
 export const STATUS_BYTES = 2;
-
-/** bcdDevice: the Linux driver takes 8.00 for an FT4232H, whose ports have a high-speed clock. */
-export const RELEASE_FT4232H = 0x0800;
