@@ -45,11 +45,11 @@ const forbidden = [
   {
     name: 'cli-is-a-client',
     comment:
-      'A command knows the daemon by its API alone. demo, simulate, doctor, bench, config and usbip-attach run without one.',
+      'A command knows the daemon by its API alone. demo, simulate, doctor, bench, config, links and usbip-attach run without one.',
     severity: 'error',
     from: {
       path: '^src/cli/',
-      pathNot: '^src/cli/(demo|simulate|doctor|bench|config|daemon|usbip)(/|\\.ts$|-[a-z-]+\\.ts$)',
+      pathNot: '^src/cli/(demo|simulate|doctor|bench|config|daemon|links|usbip)(/|\\.ts$|-[a-z-]+\\.ts$)',
     },
     to: { path: '^src/(tty|link|uart|driver|serve|daemon|native|protocol)/' },
   },

@@ -224,7 +224,7 @@ take_away() {
   run rm -rf "$lib" "$lib.old"
   [ -z "$prefix" ] || return 0
   if systemd_runs; then run systemctl daemon-reload; fi
-  run rm -rf /run/ttynp
+  run rm -rf /run/ttynp /var/lib/ttynp
   if id ttynp >/dev/null 2>&1; then run userdel ttynp; fi
   if getent group ttynp >/dev/null 2>&1; then run groupdel ttynp; fi
   say "kept: $config"

@@ -173,7 +173,7 @@ const POSTRM = `#!/bin/sh
 set -e
 case $1 in
   remove) ;;
-  purge) rm -rf /etc/ttynp ;;
+  purge) rm -rf /etc/ttynp /var/lib/ttynp ;;
   *) exit 0 ;;
 esac
 rm -rf /run/ttynp

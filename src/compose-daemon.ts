@@ -1,5 +1,5 @@
 // Composes the daemon from its parts and lives until SIGTERM. Everything that it decides is decided elsewhere.
-import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { packageVersion } from './api/version.js';
 import { type Clock, SystemClock } from './base/clock.js';
@@ -9,6 +9,8 @@ import { ConfigFault } from './config/problems.js';
 import type { ResolvedConfig } from './config/resolved.js';
 import { MetricsServer } from './control/metrics-server.js';
 import { ControlServer } from './control/server.js';
+import { CHOICE_FILE } from './daemon/backend/choice-file.js';
+import { BackendChoices } from './daemon/backend/choices.js';
 import { configAtStart } from './daemon/config-at-start.js';
 import { ConnectionLog } from './daemon/connection-log.js';
 import { descriptorLimit, descriptorWarning } from './daemon/descriptor-limit.js';
@@ -21,9 +23,9 @@ import { notify } from './native/notify.js';
 import { Pump } from './native/pump.js';
 import { isJournalStream, JOURNAL_SOCKET } from './observe/journal.js';
 import { createLog, mayColour, type ProgramLog } from './observe/log.js';
-import { announceNames, attachDevice } from './tty/usbip/attach.js';
-import { DEFAULT_SOCKET } from './tty/usbip/attach-line.js';
+import { announceNames, attachDevice, probeHelper } from './tty/usbip/attach.js';
 import { UsbipHost } from './tty/usbip/host.js';
+import { NAMES_FILE } from './tty/usbip/names.js';
 
 export interface DaemonOptions {
   readonly configFile: string;
@@ -46,21 +48,29 @@ const STOP_LIMIT_MS = 4500;
 export async function runDaemon(options: DaemonOptions): Promise<number> {
   const configFile = resolve(options.configFile);
   const clock = new SystemClock();
-  const config = await configAtStart({
+  const asked = await configAtStart({
     load: () => loadConfig(configFile).config,
     runtimeDirectory: process.env.RUNTIME_DIRECTORY,
     clock,
     waiting: (error) => notify(`STATUS=waiting for a valid configuration: ${error}`),
   });
-  const log = createLog(logOptions(config, options), clock);
-  prepareRuntimeDir(config.runtimeDir);
+  const log = createLog(logOptions(asked, options), clock);
+  prepareRuntimeDir(asked.runtimeDir);
   // First of all: it tells whether another daemon lives, before a link of its is touched.
   const control = await ControlServer.bind({
-    path: join(config.runtimeDir, 'control.sock'),
-    mode: config.control.mode,
-    group: config.control.group,
+    path: join(asked.runtimeDir, 'control.sock'),
+    mode: asked.control.mode,
+    group: asked.control.group,
     log,
   });
+  const helper = { socketPath: asked.usbip.socket, timeoutMs: HELPER_MS };
+  const choices = new BackendChoices({
+    file: process.env.STATE_DIRECTORY ? join(process.env.STATE_DIRECTORY, CHOICE_FILE) : undefined,
+    clock,
+    log,
+    usbipTrouble: () => probeHelper(helper).then(() => undefined, messageOf),
+  });
+  const config = await choices.choose(asked);
   const store = openDescriptorStore({ clock, log, environment: process.env, pid: process.pid });
   const keepers = new PortKeepers(store, log);
   const hand = keepers.hand();
@@ -69,7 +79,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const connections = new ConnectionLog(log, clock);
   let usbipHost: UsbipHost | undefined;
   const usbip = () => {
-    usbipHost ??= makeUsbipHost(config.runtimeDir, clock, log);
+    usbipHost ??= makeUsbipHost(helper, config.runtimeDir, clock, log);
     return usbipHost;
   };
   const supervisor = new Supervisor(
@@ -79,6 +89,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       clock,
       log,
       load: () => load(configFile),
+      choose: (wanted, again) => choices.choose(wanted, again),
+      choice: (tty) => choices.view(tty),
       faulted: (server, tty, fault, down) =>
         connections.faulted(server, tty, fault, down, addressOf(supervisor.config, server)),
       recovered: (server, tty) => connections.recovered(server, tty),
@@ -97,6 +109,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const few = descriptorWarning(config.ttys.length, descriptorLimit());
   if (few) log.log('warn', few, { event: 'descriptors' });
   supervisor.start();
+  // An earlier process's: names that nobody has are nobody's.
+  if (!usbipHost) rmSync(join(config.runtimeDir, NAMES_FILE), { force: true });
   keepers.discardRest();
   keepers.sign({ version: packageVersion(), handedOver: false });
   // Every tty that could not be made is known by now.
@@ -138,13 +152,17 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   return 0;
 }
 
+interface HelperPlace {
+  readonly socketPath: string;
+  readonly timeoutMs: number;
+}
+
 /** Its devices are plugged in by the root helper. */
-function makeUsbipHost(runtimeDir: string, clock: Clock, log: ProgramLog): UsbipHost {
-  const helper = { socketPath: DEFAULT_SOCKET, timeoutMs: HELPER_MS };
+function makeUsbipHost(helper: HelperPlace, runtimeDir: string, clock: Clock, log: ProgramLog): UsbipHost {
   return new UsbipHost({
     clock,
     log,
-    namesFile: join(runtimeDir, 'usbip-names'),
+    namesFile: join(runtimeDir, NAMES_FILE),
     attach: (request) => attachDevice({ ...helper, request: { speed: 'any', ...request } }),
     announce: () => announceNames(helper),
   });

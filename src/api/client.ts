@@ -36,9 +36,13 @@ export class DaemonClient {
     return this.#readText(await this.#send('GET', '/metrics', AbortSignal.timeout(this.timeoutMs)));
   }
 
-  /** A reload waits for changed ports to transmit, so it has a minute. */
-  reload(): Promise<ReloadResult> {
-    return this.#json('POST', '/v1/reload', 60_000);
+  /**
+   * A reload waits for changed ports to transmit, so it has a minute.
+   * @param choose whose backend is chosen again, by name or alias; '*': of all
+   */
+  reload(choose: readonly string[] = []): Promise<ReloadResult> {
+    const query = choose.map((name) => `choose=${encodeURIComponent(name)}`).join('&');
+    return this.#json('POST', query === '' ? '/v1/reload' : `/v1/reload?${query}`, 60_000);
   }
 
   /** All ports first, then every change, until the signal is aborted (then it returns) or the daemon ends. */

@@ -9,8 +9,11 @@ export interface DaemonControl {
   metrics(): string;
   /** By name or alias. */
   port(name: string): PortView | undefined;
-  /** Never rejects for a bad configuration: that is a result with `ok: false`. */
-  reload(): Promise<ReloadResult>;
+  /**
+   * Never rejects for a bad configuration: that is a result with `ok: false`.
+   * @param choose whether the backend of this tty, where the configuration leaves it to the daemon, is chosen again
+   */
+  reload(choose?: (tty: string) => boolean): Promise<ReloadResult>;
   /** Changes from now on; the caller has asked `ports()` for what is. Returns what ends it. */
   watch(listener: (event: WatchEvent) => void): () => void;
   /** By name or alias; the caller has made sure that it exists. Returns what ends it. */

@@ -1,5 +1,5 @@
 // The daemon's control contract: what a client may know and ask, as JSON over HTTP on the unix socket.
-// GET /v1/status, GET /v1/ports, GET /v1/ports/NAME, POST /v1/reload, GET /v1/watch (one JSON event per line),
+// GET /v1/status, GET /v1/ports, GET /v1/ports/NAME, POST /v1/reload (?choose=NAME, ?choose=*), GET /v1/watch (one JSON event per line),
 // GET /v1/ports/NAME/trace (one JSON TraceRecord per line). Errors: { error: ApiError } with a 4xx or 5xx status.
 // GET /metrics answers with Prometheus' text format, which is no JSON. Only additions within version 1.
 
@@ -69,6 +69,15 @@ export interface ProblemView {
   at: string;
 }
 
+/** How a tty came to its backend. */
+export interface ChoiceView {
+  /** auto: chosen by the daemon, and kept until it is told to choose again (POST /v1/reload?choose=NAME). */
+  by: 'configuration' | 'auto';
+  /** When, ISO 8601, and why this one; null where the configuration names it. */
+  at: string | null;
+  why: string | null;
+}
+
 export interface PortView {
   name: string;
   path: string;
@@ -90,6 +99,7 @@ export interface PortView {
   /** "192.168.127.254:950"; null while not connected. */
   peer: string | null;
   backend: string;
+  backendChoice: ChoiceView;
   /** What this backend cannot carry, one line each. */
   limits: string[];
   /** What the application set, as far as the backend sees it. */

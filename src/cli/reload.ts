@@ -5,20 +5,29 @@ import type { CommandIo } from './io.js';
 import { clientOf, type GlobalArguments } from './socket.js';
 import { clean } from './text.js';
 
-type Arguments = GlobalArguments & { readonly json: boolean };
+type Arguments = GlobalArguments & { readonly json: boolean; readonly 'choose-backend': readonly string[] | undefined };
 
 export const reloadCommand = (io: CommandIo): CommandModule<GlobalArguments, Arguments> => ({
   command: 'reload',
   describe: 'Have the daemon read its configuration again',
-  builder: (yargs) => yargs.option('json', { type: 'boolean', default: false, describe: 'Print JSON' }),
+  builder: (yargs) =>
+    yargs.option('json', { type: 'boolean', default: false, describe: 'Print JSON' }).option('choose-backend', {
+      type: 'string',
+      array: true,
+      describe: 'Choose the backend of these ttys again, where it is auto; of all without a name',
+    }),
   handler: async (args) => {
-    const result = await clientOf(args).reload();
+    const result = await clientOf(args).reload(chosen(args['choose-backend']));
     if (!result.ok) process.exitCode = 1;
     if (args.json) io.out(`${JSON.stringify(result, null, 2)}\n`);
     else if (result.ok) io.out(`${reloadText(result)}\n`);
     else io.err(`${[...result.errors.map(clean), 'ttynp: not reloaded, nothing has changed'].join('\n')}\n`);
   },
 });
+
+function chosen(names: readonly string[] | undefined): readonly string[] {
+  return names?.length === 0 ? ['*'] : (names ?? []);
+}
 
 export function reloadText(result: ReloadResult): string {
   if (!result.ok) return `not reloaded: ${result.errors.length} errors`;

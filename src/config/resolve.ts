@@ -38,6 +38,7 @@ export function resolveConfig(
     linkDir: value?.linkDir ?? (environment.devWritable ? '/dev' : runtimeDir),
     control: { group: value?.control?.group ?? null, mode: value?.control?.mode ?? 0o660 },
     metrics: value?.metrics ?? null,
+    usbip: { socket: value?.usbip?.socket ?? '/run/ttynp-usbip.sock' },
     log: {
       level: value?.log?.level ?? 'info',
       file: value?.log?.file ?? null,

@@ -86,6 +86,7 @@ export interface ResolvedConfig {
   readonly control: { readonly group: string | number | null; readonly mode: number };
   /** Where /metrics is answered over TCP; null: nowhere. */
   readonly metrics: { readonly listen: { readonly host: string; readonly port: number } } | null;
+  readonly usbip: { readonly socket: string };
   readonly log: ResolvedLog;
   readonly servers: readonly ResolvedServer[];
   readonly ttys: readonly ResolvedTty[];

@@ -96,7 +96,10 @@ const lineOptions = {
   holdTime: duration.optional().describe('offlineData hold: older bytes are dropped (2s)'),
   offlineOpen: z.enum(['succeed', 'fail']).optional(),
   fifo: onOff.optional().describe("the device's UART FIFO"),
-  backend: z.enum(['auto', 'pty', 'usbip']).optional().describe('auto: pty'),
+  backend: z
+    .enum(['auto', 'pty', 'usbip'])
+    .optional()
+    .describe('auto: usbip where this machine gives it, else pty; what was chosen stays'),
   needs: z
     .array(z.enum(['parity', 'modem-lines', 'drain', 'break']))
     .max(4)
@@ -157,6 +160,11 @@ export const ConfigSchema = z.strictObject({
     .strictObject({ listen: listenAddress.describe('IP address and port where GET /metrics is answered over TCP') })
     .optional()
     .describe('for Prometheus; the control socket answers /metrics always'),
+  usbip: z
+    .strictObject({
+      socket: absolutePath.optional().describe('where the usbip helper listens (/run/ttynp-usbip.sock)'),
+    })
+    .optional(),
   log: z
     .strictObject({
       level: z.enum(['error', 'warn', 'info', 'debug']).optional(),

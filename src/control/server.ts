@@ -143,7 +143,7 @@ export class ControlServer {
     if (path === '/v1/status') return sendJson(response, 200, daemon.status());
     if (path === '/metrics') return sendText(response, 200, PROMETHEUS_CONTENT_TYPE, daemon.metrics());
     if (path === '/v1/ports') return sendJson(response, 200, daemon.ports());
-    if (path === '/v1/reload') return sendJson(response, 200, await daemon.reload());
+    if (path === '/v1/reload') return this.#reload(daemon, request, response);
     if (path === '/v1/watch') return this.#stream(response, streamWatch(daemon, response));
     const name = decoded(port?.[1] ?? '');
     const view = name === undefined ? undefined : daemon.port(name);
@@ -152,6 +152,19 @@ export class ControlServer {
     }
     if (port?.[2] === undefined) return sendJson(response, 200, view);
     this.#stream(response, streamTrace(daemon, view.name, response));
+  }
+
+  /** ?choose=NAME, once for each tty, or ?choose=* for all. */
+  async #reload(daemon: DaemonControl, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const asked = new URLSearchParams(request.url?.split('?')[1] ?? '').getAll('choose');
+    const names = new Set<string>();
+    for (const name of asked.filter((one) => one !== '*')) {
+      const view = daemon.port(name);
+      if (view === undefined) return sendError(response, 404, { code: 'NO_SUCH_TTY', message: `no tty ${name}` });
+      names.add(view.name);
+    }
+    const all = asked.includes('*');
+    sendJson(response, 200, await daemon.reload((tty) => all || names.has(tty)));
   }
 
   #stream(response: ServerResponse, unsubscribe: () => void): void {

@@ -2,10 +2,9 @@
 // a RealComLink.
 import { lookup } from 'node:dns/promises';
 import type { Clock } from '../base/clock.js';
-import { Fault } from '../base/fault.js';
 import type { Log } from '../base/log.js';
 import { groupId, userId } from '../config/accounts.js';
-import type { Need, ResolvedConfig, ResolvedTty } from '../config/resolved.js';
+import type { ResolvedConfig, ResolvedTty } from '../config/resolved.js';
 import { Resolver } from '../driver/resolver.js';
 import { ServerGate } from '../driver/server-gate.js';
 import type { Link } from '../link/link.js';
@@ -13,10 +12,11 @@ import { RealComLink } from '../link/realcom.js';
 import type { Pump } from '../native/pump.js';
 import { closeFd } from '../native/socket.js';
 import { DeviceLink } from '../tty/device-link.js';
-import { PTY_CAPABILITIES, PtyTty } from '../tty/pty.js';
-import type { Tty, TtyCapabilities } from '../tty/tty.js';
+import { PtyTty } from '../tty/pty.js';
+import type { Tty } from '../tty/tty.js';
 import { UsbipHost } from '../tty/usbip/host.js';
-import { USBIP_CAPABILITIES, UsbipTty } from '../tty/usbip/tty.js';
+import { UsbipTty } from '../tty/usbip/tty.js';
+import { lackFault } from './backend/needs.js';
 import type { AdoptedTty, PortKeepers } from './handover/port-keepers.js';
 import type { RunningServer } from './running-server.js';
 
@@ -53,27 +53,6 @@ function accounts({ owner, group, name }: ResolvedTty, unmade: () => void) {
   }
 }
 
-/** What an application needs, and what of a backend's capabilities that is. */
-const NEEDS: Readonly<Record<Need, (capabilities: TtyCapabilities) => boolean>> = {
-  parity: ({ parity, dataBits }) => parity && dataBits,
-  'modem-lines': ({ modemLines }) => modemLines,
-  drain: ({ drain }) => drain,
-  break: ({ breaks }) => breaks,
-};
-
-/** Throws a Fault where the backend cannot give what the configuration says is needed; `unmade` is called before. */
-function refuseLacks({ name, backend, needs }: ResolvedTty, unmade: () => void): void {
-  const capabilities = backend === 'usbip' ? USBIP_CAPABILITIES : PTY_CAPABILITIES;
-  const lacks = needs.filter((need) => !NEEDS[need](capabilities));
-  if (lacks.length === 0) return;
-  unmade();
-  const advice = backend === 'usbip' ? 'take it out of needs' : 'set backend: usbip';
-  throw new Fault(
-    'NOT_SUPPORTED',
-    `${name} needs ${lacks.join(', ')}, which backend ${capabilities.backend} has not: ${advice}`,
-  );
-}
-
 /** udev makes the names of kernel ttys, always in /dev. */
 const udevPath = (tty: ResolvedTty): string => `/dev/${tty.name}`;
 
@@ -107,7 +86,11 @@ export function factories({ pump, clock, random, keepers, usbip }: FactoryOption
         adopted?.file.close();
         if (adopted) closeFd(adopted.fd);
       };
-      refuseLacks(tty, unmade);
+      const refusal = lackFault(tty, tty.backend === 'usbip' ? 'usbip' : 'pty');
+      if (refusal) {
+        unmade();
+        throw refusal;
+      }
       if (tty.backend === 'usbip') {
         // It was a PTY before.
         if (adopted) unmade();

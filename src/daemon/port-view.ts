@@ -1,5 +1,5 @@
 // One port of the driver as a client of the control API sees it. Reads, never changes.
-import type { PortView, ServerView, SettingsView } from '../api/types.js';
+import type { ChoiceView, PortView, ServerView, SettingsView } from '../api/types.js';
 import type { ResolvedTty } from '../config/resolved.js';
 import type { Session } from '../driver/session.js';
 import { formatFlowControl, formatSettings } from '../serial/format.js';
@@ -37,6 +37,7 @@ function configured(config: ResolvedTty) {
 export function failedPortView(
   config: ResolvedTty,
   path: string,
+  choice: ChoiceView,
   problem: { code: string; message: string; at: string },
 ): PortView {
   const nothing = { bytes: 0, lastByteAgeMs: null, parkedBytes: 0, stalls: 0 };
@@ -50,6 +51,7 @@ export function failedPortView(
     open: false,
     peer: null,
     backend: 'none',
+    backendChoice: choice,
     limits: [],
     asked: settingsView(config.settings),
     acknowledged: null,
@@ -67,7 +69,7 @@ export function failedPortView(
 }
 
 /** @param nowMs CLOCK_MONOTONIC, as the pump's counters */
-export function portView(config: ResolvedTty, session: Session, nowMs: number): PortView {
+export function portView(config: ResolvedTty, session: Session, choice: ChoiceView, nowMs: number): PortView {
   const { tty, record } = session;
   const { counters } = tty.channel;
   const totals = record.totals;
@@ -81,6 +83,7 @@ export function portView(config: ResolvedTty, session: Session, nowMs: number): 
     open: tty.isOpen,
     peer: record.peer ?? null,
     backend: tty.capabilities.backend,
+    backendChoice: choice,
     limits: [...tty.capabilities.limits],
     asked: settingsView(tty.settings),
     acknowledged: record.acknowledged ? settingsView(record.acknowledged) : null,

@@ -1,6 +1,6 @@
 // One configured tty of the driver, running: its virtual TTY, its session, its traces. A port whose TTY cannot be made
 // is there all the same, failed, with the reason; the others do not notice.
-import type { PortView, TraceRecord } from '../api/types.js';
+import type { ChoiceView, PortView, TraceRecord } from '../api/types.js';
 import type { Clock } from '../base/clock.js';
 import { asFault, type Fault } from '../base/fault.js';
 import type { Log } from '../base/log.js';
@@ -20,6 +20,7 @@ export interface PortOptions {
   readonly config: ResolvedTty;
   /** What an application opens. */
   readonly path: string;
+  readonly choice: () => ChoiceView;
   /** Throws a Fault where the TTY cannot be made. */
   readonly makeTty: () => Tty;
   readonly makeLink: () => Link;
@@ -98,10 +99,11 @@ export class Port {
 
   /** @param nowMs CLOCK_MONOTONIC */
   view(nowMs: number): PortView {
-    if (this.#session) return portView(this.config, this.#session, nowMs);
+    const choice = this.#o.choice();
+    if (this.#session) return portView(this.config, this.#session, choice, nowMs);
     const code = this.#fault?.fault.code ?? 'SYSTEM';
     const message = this.#fault?.fault.message ?? '';
-    return failedPortView(this.config, this.#o.path, { code, message, at: this.#fault?.at ?? '' });
+    return failedPortView(this.config, this.#o.path, choice, { code, message, at: this.#fault?.at ?? '' });
   }
 
   metrics(nowMs: number): PortMetrics {

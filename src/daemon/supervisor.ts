@@ -3,6 +3,7 @@
 import type { DaemonControl } from '../api/daemon.js';
 import {
   API_VERSION,
+  type ChoiceView,
   type PortView,
   type ReloadResult,
   type StatusView,
@@ -31,6 +32,9 @@ export interface SupervisorOptions {
   readonly log: Log;
   /** Reads the configuration again. Never rejects for a bad file. */
   readonly load: () => LoadResult;
+  /** Gives every tty a backend. Never rejects. */
+  readonly choose: (config: ResolvedConfig, again: (tty: string) => boolean) => Promise<ResolvedConfig>;
+  readonly choice: (tty: string) => ChoiceView;
   /** @param adopted the PTY of an earlier process */
   readonly makeTty: (config: ResolvedConfig, tty: ResolvedTty, log: Log, adopted: AdoptedTty['pty'] | undefined) => Tty;
   readonly ttyPath: (config: ResolvedConfig, tty: ResolvedTty) => string;
@@ -63,6 +67,7 @@ export class Supervisor implements DaemonControl {
   #watchTimer: Timer | undefined;
   #reloading: Promise<ReloadResult> | undefined;
 
+  /** @param config with a backend for every tty */
   constructor(options: SupervisorOptions, config: ResolvedConfig) {
     this.#o = options;
     this.#config = config;
@@ -162,9 +167,9 @@ export class Supervisor implements DaemonControl {
   }
 
   /** One reload at a time; who asks meanwhile gets the result of a fresh one after it. */
-  async reload(): Promise<ReloadResult> {
+  async reload(choose: (tty: string) => boolean = () => false): Promise<ReloadResult> {
     while (this.#reloading) await this.#reloading;
-    this.#reloading = this.#reload();
+    this.#reloading = this.#reload(choose);
     try {
       return await this.#reloading;
     } finally {
@@ -172,7 +177,7 @@ export class Supervisor implements DaemonControl {
     }
   }
 
-  async #reload(): Promise<ReloadResult> {
+  async #reload(choose: (tty: string) => boolean): Promise<ReloadResult> {
     const loaded = this.#o.load();
     const result: ReloadResult = { ok: true, added: [], removed: [], changed: [], unchanged: 0, errors: [] };
     if ('errors' in loaded) {
@@ -192,10 +197,10 @@ export class Supervisor implements DaemonControl {
       return result;
     }
     if (!sameOwnSettings(config, this.#config))
-      this.#o.log.log('warn', 'reload: what control, log and metrics say takes effect at the next start', {
+      this.#o.log.log('warn', 'reload: what control, log, metrics and usbip say takes effect at the next start', {
         event: 'reload',
       });
-    await this.#become(config, result);
+    await this.#become(await this.#o.choose(config, choose), result);
     this.#reloaded(
       result,
       `${result.added.length} added, ${result.removed.length} removed, ${result.changed.length} changed, ${result.unchanged} unchanged`,
@@ -246,6 +251,7 @@ export class Supervisor implements DaemonControl {
     const port = new Port({
       config: tty,
       path: this.#o.ttyPath(config, tty),
+      choice: () => this.#o.choice(tty.name),
       makeTty: () => this.#o.makeTty(config, tty, log, adopted?.pty),
       adopted: adopted?.port,
       keeper: this.#o.keepers.connection(tty.name, `${tty.address} ${tty.dataPort} ${tty.commandPort}`),
@@ -301,5 +307,7 @@ export class Supervisor implements DaemonControl {
 
 /** Of the daemon, not of a port. */
 function sameOwnSettings(a: ResolvedConfig, b: ResolvedConfig): boolean {
-  return JSON.stringify([a.control, a.log, a.metrics]) === JSON.stringify([b.control, b.log, b.metrics]);
+  return (
+    JSON.stringify([a.control, a.log, a.metrics, a.usbip]) === JSON.stringify([b.control, b.log, b.metrics, b.usbip])
+  );
 }

@@ -22,6 +22,7 @@ export function portView(name: string, change: Partial<PortView> = {}): PortView
     commandPort: 966,
     peer: '192.168.127.254:950',
     backend: 'pty',
+    backendChoice: { by: 'configuration', at: null, why: null },
     limits: ['parity comes from the configuration'],
     asked: settings,
     acknowledged: settings,
@@ -44,6 +45,8 @@ export class FakeDaemon implements DaemonControl {
   readonly views = new Map<string, PortView>();
   reloadResult: ReloadResult = { ok: true, added: [], removed: [], changed: [], unchanged: 1, errors: [] };
   reloads = 0;
+  /** Whose backend the last reload was asked to choose again. */
+  chosen: string[] = [];
   readonly watchers = new Set<(event: WatchEvent) => void>();
   readonly tracers = new Map<(record: TraceRecord) => void, string>();
 
@@ -92,8 +95,9 @@ export class FakeDaemon implements DaemonControl {
     return this.views.get(name) ?? this.ports().find((p) => p.aliases.includes(name));
   }
 
-  async reload(): Promise<ReloadResult> {
+  async reload(choose: (tty: string) => boolean = () => false): Promise<ReloadResult> {
     this.reloads++;
+    this.chosen = this.ports().flatMap(({ name }) => (choose(name) ? [name] : []));
     return this.reloadResult;
   }
 

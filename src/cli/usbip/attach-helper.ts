@@ -105,6 +105,12 @@ export class AttachHelper {
       sendNow(fd, encodeLine({ ok: true, ttys: await this.#tellNames() }));
       return undefined;
     }
+    if ('probe' in request) {
+      const missing = missingModule(this.#sys);
+      if (missing !== undefined) return { code: 'missing', message: missingText(missing) };
+      sendNow(fd, encodeLine({ ok: true }));
+      return undefined;
+    }
     return this.#attach(fd, request);
   }
 

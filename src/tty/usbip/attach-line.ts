@@ -19,7 +19,12 @@ export interface NamesRequest {
   readonly names: true;
 }
 
-export type HelperRequest = AttachRequest | NamesRequest;
+/** Could a device be plugged in? Plugs none. */
+export interface ProbeRequest {
+  readonly probe: true;
+}
+
+export type HelperRequest = AttachRequest | NamesRequest | ProbeRequest;
 
 /** Why not: `refused` who asks, `request` what it asks, `missing` a module, `full` no free port. */
 export type RefusalCode = 'refused' | 'request' | 'missing' | 'full' | 'failed';
@@ -38,6 +43,7 @@ export function parseRequest(line: string): HelperRequest | string {
   if (value === undefined) return 'no JSON object';
   const keys = Object.keys(value).sort().join(' ');
   if (keys === 'names') return value.names === true ? { names: true } : 'names: only true is known';
+  if (keys === 'probe') return value.probe === true ? { probe: true } : 'probe: only true is known';
   if (keys !== 'interfaces serial speed') return 'it has to have speed, serial and interfaces, and nothing else';
   const { speed, serial, interfaces } = value;
   if (speed !== 'high' && speed !== 'super' && speed !== 'any') return 'speed: high, super or any';

@@ -41,6 +41,12 @@ export async function announceNames(options: Omit<AttachOptions, 'request'>): Pr
   return answer.ttys ?? 0;
 }
 
+/** Resolves where this machine can be given a device: helper and modules are there. Rejects with a Fault that says why not. */
+export async function probeHelper(options: Omit<AttachOptions, 'request'>): Promise<void> {
+  const { fd } = await ask(options, { probe: true });
+  closeFd(fd);
+}
+
 type Granted = Extract<HelperAnswer, { ok: true }>;
 
 async function ask(

@@ -94,6 +94,16 @@ test('for people', async () => {
   expect((await ttynp('reload')).out).toBe('reloaded: 1 unchanged\n');
 });
 
+test('reload --choose-backend: of the ttys that are named, else of all', async () => {
+  await ttynp('reload', '--choose-backend', 'ttyNP1', 'ttyNP0');
+  expect(daemon.chosen).toEqual(['ttyNP0', 'ttyNP1']);
+  await ttynp('reload', '--choose-backend', 'ttyNP1');
+  expect(daemon.chosen).toEqual(['ttyNP1']);
+  await ttynp('reload', '--choose-backend');
+  expect(daemon.chosen).toEqual(['ttyNP0', 'ttyNP1']);
+  expect((await ttynp('reload', '--choose-backend', 'nix')).err).toBe('ttynp: no tty nix\n');
+});
+
 describe('a tty may be named by', () => {
   test('its name, its alias, its path, its device, and a link to it', async () => {
     const device = join(folder, 'device');

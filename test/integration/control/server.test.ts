@@ -59,6 +59,21 @@ describe('the contract', () => {
     expect(daemon.reloads).toBe(1);
   });
 
+  test('a reload may choose backends again: of all, or of ttys by name or alias, and of none that is unknown', async () => {
+    await client.reload();
+    expect(daemon.chosen).toEqual([]);
+    await client.reload(['*']);
+    expect(daemon.chosen).toEqual(['ttyNP0', 'ttyNP1']);
+    await client.reload(['gas-meter']);
+    expect(daemon.chosen).toEqual(['ttyNP1']);
+    const before = daemon.reloads;
+    await expect(client.reload(['ttyNP0', 'a&b'])).rejects.toMatchObject({
+      code: 'NO_SUCH_TTY',
+      message: 'no tty a&b',
+    });
+    expect(daemon.reloads).toBe(before);
+  });
+
   test('metrics are text as Prometheus reads it', async () => {
     expect(await client.metrics()).toBe(daemon.metrics());
     expect(await get('/metrics')).toMatch(/^HTTP\/1.1 200 [\s\S]*Content-Type: text\/plain; version=0.0.4/);

@@ -11,7 +11,7 @@ import { AttachHelper } from '../../../src/cli/usbip/attach-helper.js';
 import { closeFd } from '../../../src/native/socket.js';
 import { listenUnix } from '../../../src/native/unix-socket.js';
 import { UsbipAdapter } from '../../../src/tty/usbip/adapter.js';
-import { type AttachOptions, announceNames, attachDevice } from '../../../src/tty/usbip/attach.js';
+import { type AttachOptions, announceNames, attachDevice, probeHelper } from '../../../src/tty/usbip/attach.js';
 import { describeDevice } from '../../../src/tty/usbip/identity.js';
 import { UsbipKernel } from '../../support/usbip-kernel.js';
 import { VhciTree } from '../../support/vhci-tree.js';
@@ -106,6 +106,17 @@ function raw(text: string | Uint8Array, { half = false } = {}): Promise<string> 
 }
 
 const isIn = () => eventually(() => expect(logged.at(-1)).toContain('plugged in'));
+
+test('a probe plugs nothing in, and says which module is missing', async () => {
+  start();
+  await expect(probeHelper(options())).resolves.toBeUndefined();
+  expect(kernel.attached).toBe(0);
+  rmSync(join(tree.sys, 'bus/usb-serial/drivers/ftdi_sio'), { recursive: true });
+  await expect(probeHelper(options())).rejects.toMatchObject({
+    code: 'NOT_SUPPORTED',
+    message: expect.stringContaining('kernel module ftdi_sio is not loaded'),
+  });
+});
 
 describe('a device', () => {
   test('is plugged in unauthorised, looked at, authorised, and its interfaces are given to ftdi_sio', async () => {

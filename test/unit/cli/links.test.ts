@@ -12,8 +12,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { updateLinks } from '../../../src/cli/links.js';
+import { updateLinks as update } from '../../../src/cli/links.js';
 import { loadConfig } from '../../../src/config/load.js';
+import type { ResolvedConfig } from '../../../src/config/resolved.js';
+import { writeChoices } from '../../../src/daemon/backend/choice-file.js';
 
 let dir: string;
 let dev: string;
@@ -39,19 +41,21 @@ function config(ttys: string, linkDir = '/dev') {
   return loadConfig(file).config;
 }
 
-const ONE = '  ttyNP0: { server: s, port: 1, alias: meter }\n';
+const ONE = '  ttyNP0: { server: s, port: 1, alias: meter, backend: pty }\n';
+
+const updateLinks = (wanted: ResolvedConfig, at: string) => update(wanted, at, dir);
 
 test('a link for each name and alias into the runtime directory, before the tty is there, and nothing the second time', () => {
   const first = updateLinks(config(ONE), dev);
   expect([...first.made].sort()).toEqual([join(dev, 'meter'), join(dev, 'ttyNP0')]);
   expect(readlinkSync(join(dev, 'ttyNP0'))).toBe(join(run, 'ttyNP0'));
   expect(readlinkSync(join(dev, 'meter'))).toBe(join(run, 'ttyNP0'));
-  expect(updateLinks(config(ONE), dev)).toEqual({ made: [], removed: [], problems: [] });
+  expect(updateLinks(config(ONE), dev)).toEqual({ made: [], removed: [], problems: [], pending: [] });
 });
 
 test('a name that the configuration has no more goes, a new one comes, an alias that moved is moved', () => {
-  updateLinks(config(`${ONE}  ttyNP1: { server: s, port: 2 }\n`), dev);
-  const changes = updateLinks(config('  ttyNP2: { server: s, port: 3, alias: meter }\n'), dev);
+  updateLinks(config(`${ONE}  ttyNP1: { server: s, port: 2, backend: pty }\n`), dev);
+  const changes = updateLinks(config('  ttyNP2: { server: s, port: 3, alias: meter, backend: pty }\n'), dev);
   expect([...changes.removed].sort()).toEqual([join(dev, 'ttyNP0'), join(dev, 'ttyNP1')]);
   expect(readdirSync(dev).sort()).toEqual(['meter', 'ttyNP2']);
   expect(readlinkSync(join(dev, 'meter'))).toBe(join(run, 'ttyNP2'));
@@ -77,7 +81,7 @@ test('what somebody else made stays: a file, a directory, a link elsewhere, a li
   symlinkSync('/nowhere', join(dev, 'ttyNP2'));
   symlinkSync(`${run}/below/ttyNP3`, join(dev, 'ttyNP3'));
   symlinkSync(`${run}2/other`, join(dev, 'other'));
-  const ttys = [0, 1, 2, 3].map((n) => `  ttyNP${n}: { server: s, port: ${n + 1} }\n`).join('');
+  const ttys = [0, 1, 2, 3].map((n) => `  ttyNP${n}: { server: s, port: ${n + 1}, backend: pty }\n`).join('');
   const changes = updateLinks(config(ttys), dev);
   expect(changes).toMatchObject({ made: [], removed: [] });
   expect(changes.problems).toHaveLength(4);
@@ -87,4 +91,40 @@ test('what somebody else made stays: a file, a directory, a link elsewhere, a li
   expect(readlinkSync(join(dev, 'ttyNP2'))).toBe('/nowhere');
   expect(existsSync(join(dev, 'other'))).toBe(false);
   expect(readlinkSync(join(dev, 'other'))).toBe(`${run}2/other`);
+});
+
+const AUTO = '  ttyNP0: { server: s, port: 1 }\n';
+const choose = (backend: 'pty' | 'usbip') =>
+  writeChoices(join(dir, 'backends.json'), new Map([['ttyNP0', { backend, at: '', why: '' }]]));
+
+test('backend auto: what the daemon remembers; else nothing, until it has made its own link', () => {
+  expect(updateLinks(config(AUTO), dev).made).toEqual([]);
+  symlinkSync('/dev/pts/9', join(run, 'ttyNP0'));
+  expect(updateLinks(config(AUTO), dev).made).toEqual([join(dev, 'ttyNP0')]);
+  choose('usbip');
+  expect(updateLinks(config(AUTO), dev).removed).toEqual([join(dev, 'ttyNP0')]);
+  rmSync(join(run, 'ttyNP0'));
+  choose('pty');
+  expect(updateLinks(config(AUTO), dev).made).toEqual([join(dev, 'ttyNP0')]);
+  writeFileSync(join(dir, 'backends.json'), '{');
+  expect(updateLinks(config(AUTO), dev).removed).toEqual([join(dev, 'ttyNP0')]);
+});
+
+test('a name in the map is udev’s, whatever else says: our link to it goes, udev’s stays', () => {
+  updateLinks(config(ONE), dev);
+  writeFileSync(join(run, 'usbip-names'), 'ttynp0 0 ttyNP0 meter\n');
+  rmSync(join(dev, 'meter'));
+  symlinkSync('ttyUSB3', join(dev, 'meter'));
+  expect(updateLinks(config(ONE), dev)).toMatchObject({ removed: [join(dev, 'ttyNP0')], made: [], pending: [] });
+  expect(readlinkSync(join(dev, 'meter'))).toBe('ttyUSB3');
+  expect(readdirSync(dev)).toEqual(['meter']);
+});
+
+test('what udev still has waits for udev; then the name is made', () => {
+  symlinkSync('ttyUSB3', join(dev, 'ttyNP0'));
+  const changes = updateLinks(config(ONE), dev);
+  expect(changes).toMatchObject({ pending: [join(dev, 'ttyNP0')], made: [join(dev, 'meter')], problems: [] });
+  expect(readlinkSync(join(dev, 'ttyNP0'))).toBe('ttyUSB3');
+  rmSync(join(dev, 'ttyNP0'));
+  expect(updateLinks(config(ONE), dev).made).toEqual([join(dev, 'ttyNP0')]);
 });

@@ -19,6 +19,7 @@ const request: fc.Arbitrary<HelperRequest> = fc.oneof(
     interfaces: fc.integer({ min: 1, max: 15 }),
   }),
   fc.constant({ names: true as const }),
+  fc.constant({ probe: true as const }),
 );
 
 test('what is encoded is read back, in one short line', () => {
