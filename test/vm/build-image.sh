@@ -9,7 +9,8 @@ cd "$vm"
 root=$vm/rootfs
 
 mmdebstrap --quiet --variant=minbase \
-  --include=systemd-sysv,systemd,udev,dbus,kmod,python3,python3-serial,iproute2,procps,busybox-static,linux-image-amd64 \
+  --include=systemd-sysv,systemd,udev,dbus,kmod,python3,python3-serial,iproute2,procps,busybox-static,linux-image-amd64,\
+setserial,minicom,ppp,libmodbus5 \
   bookworm rootfs.tar
 rm -rf "$root"
 mkdir "$root"

@@ -41,6 +41,10 @@ mkdir -p "$TTYNP_VM/host"
 rm -rf "$TTYNP_VM/host"/*
 mkdir "$TTYNP_VM/host/next"
 cp "$old" "$root/build/ttynp_${version}_amd64.deb" "$root/install.sh" "$here"/guest/* "$TTYNP_VM/host/"
+mkdir "$TTYNP_VM/host/node_modules"
+cp -r "$root"/node_modules/{serialport,@serialport,debug,ms,node-gyp-build} "$TTYNP_VM/host/node_modules/"
+# The guest has no compiler, and may have another libc.
+cc -O2 -static -pthread -o "$TTYNP_VM/host/usbip-events" "$here/guest/usbip-events.c" || exit 1
 cp "$next" "$root/build/next/ttynp_$version+next_amd64.deb" "$root/install.sh" "$TTYNP_VM/host/next/"
 
 trap '"$here/stop.sh"' EXIT
@@ -100,7 +104,15 @@ check 'usbip: a changed map changes the names, and takes nothing of others' "$us
 check 'usbip: names go with the device' "$usbip usbip_gone"
 check 'usbip: our ids with a HID interface give no input device' "$usbip usbip_keyboard" 180
 [ -z "${TTYNP_VM_LONG:-}" ] || check 'usbip: two devices in and out 20 times, both speeds, no port or minor is lost' "$usbip usbip_no_leak" 400
-check 'usbip: the ttys of the daemon are serial ports of the kernel' '. ./usbip-daemon.sh; usbip_daemon' 180
+daemon='. ./usbip-daemon.sh;'
+check 'usbip: the ttys of the daemon are serial ports of the kernel' "$daemon usbip_daemon" 180
+check 'usbip: setserial and stty set and read back, minicom sees the modem lines' "$daemon job_result tools"
+check 'usbip: TIOCMIWAIT, TIOCGICOUNT, PARMRK, BRKINT, tcdrain and break as a program in C has them' "$daemon job_result events"
+check 'usbip: the serialport package of Node' "$daemon job_result serialport"
+check 'usbip: PPP over two ttys, TCP both ways' "$daemon job_result ppp"
+check 'usbip: libmodbus: RTS on, the whole request, RTS off, 50 times' "$daemon usbip_modbus 50 drain"
+[ -z "${TTYNP_VM_LONG:-}" ] || check 'usbip: libmodbus: 10000 times' "$daemon usbip_modbus 10000 drain" 1500
+check 'usbip: the ttys go with the configuration' "$daemon usbip_end"
 [ -z "${TTYNP_VM_LONG:-}" ] || check 'usbip: the helper ends when nobody asks' "$usbip usbip_helper_ends_by_itself"
 check 'usbip: disabled again, nothing listens' 'systemctl disable --quiet --now ttynp-usbip.socket; not ls /run/ttynp-usbip.sock'
 check 'a stop job is told from a restart job' 'restart_hands_over; stop_closes'

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""usbip.py TTY SIMULATOR_LOG: what only a serial port of the kernel can do, through the daemon, seen in what the simulator
+"""usbip.py TTY SIMULATOR_LOG PORT: what only a serial port of the kernel can do, through the daemon, seen in what the simulator
 (a loop plug: DTR is DSR and DCD, RTS is CTS) logged of its line. One line per check; exit code 1 where one failed."""
 import fcntl
 import os
@@ -14,7 +14,7 @@ import time
 import serial
 
 TIOCMIWAIT, TIOCGICOUNT, TIOCM_CTS = 0x545C, 0x545D, 0x20
-path, log = sys.argv[1], sys.argv[2]
+path, log, port_name = sys.argv[1], sys.argv[2], f"port {sys.argv[3]}: "
 failed = 0
 
 
@@ -30,7 +30,7 @@ def logged(text, since, seconds=5):
     while time.monotonic() < end:
         with open(log) as lines:
             lines.seek(since)
-            if text in lines.read():
+            if any(port_name in line and text in line for line in lines):
                 return True
         time.sleep(0.05)
     return False
