@@ -22,6 +22,7 @@ import { candidates, Vhci, type VhciPort, writeAttribute, writeSlowAttribute } f
 const REQUEST_MS = 2000;
 const MAX_CONNECTIONS = 32;
 const MAX_ADMISSIONS = 64;
+const MAX_SAID = 64;
 const TICK_MS = 500;
 const BUSY_MS = 50;
 const READY_TRIES = 40;
@@ -45,6 +46,8 @@ export class AttachHelper {
   readonly #connections = new Set<Promise<void>>();
   readonly #admissions = new Set<Promise<void>>();
   #devices = 0;
+  /** Why nothing could be plugged in since something was. */
+  readonly #said = new Set<string>();
 
   constructor({ uid, clock, log, sys = '/sys', vhci = new Vhci(sys) }: AttachHelperOptions) {
     this.#uid = uid;
@@ -81,14 +84,21 @@ export class AttachHelper {
     try {
       const refusal = await this.#serveOne(fd, signal);
       if (refusal !== undefined) {
-        this.#log(refusal.message);
+        this.#sayOnce(refusal.message);
         sendNow(fd, encodeLine({ ok: false, ...refusal }));
       }
     } catch (error) {
-      this.#log(`a request failed: ${messageOf(error)}`);
+      this.#sayOnce(`a request failed: ${messageOf(error)}`);
     } finally {
       closeFd(fd);
     }
+  }
+
+  /** A daemon asks again every second, for as long as it takes. */
+  #sayOnce(message: string): void {
+    if (this.#said.size >= MAX_SAID) this.#said.clear();
+    if (!this.#said.has(message)) this.#log(message);
+    this.#said.add(message);
   }
 
   async #serveOne(fd: number, signal: AbortSignal): Promise<Refusal | undefined> {
@@ -142,6 +152,7 @@ export class AttachHelper {
       const code = await this.#attachTo(port, fd, devid);
       if (code === 'EBUSY') continue;
       if (code !== undefined) throw new Error(`${request.serial}: port ${port.number}: attach: ${code}`);
+      this.#said.clear();
       keep(this.#admissions, this.#admit(port, devid, request));
       return;
     }

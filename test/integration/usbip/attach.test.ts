@@ -150,6 +150,23 @@ describe('a device', () => {
     await expect(attachDevice(options({ speed: 'super' }))).rejects.toThrow('all 2 super speed ports');
   });
 
+  test('what is refused again and again is one line, until something was plugged in', async () => {
+    start(undefined, [1, 1]);
+    await plugIn({ serial: 'a', speed: 'high' });
+    await isIn();
+    const full = async (serial: string) =>
+      expect(attachDevice(options({ serial, speed: 'high' }))).rejects.toThrow('are taken');
+    for (const serial of ['b', 'c', 'b', 'c']) await full(serial);
+    expect(logged.slice(1)).toEqual([
+      expect.stringMatching(/^b: all 1 high speed/),
+      expect.stringMatching(/^c: all 1 high speed/),
+    ]);
+    await plugIn({ serial: 'd', speed: 'super' });
+    await isIn();
+    await full('b');
+    expect(logged.at(-1)).toMatch(/^b: all 1 high speed/);
+  });
+
   test('a port that is taken meanwhile: the next; a controller that is not ready: again', async () => {
     start();
     kernel.refusals.push('EBUSY', 'EAGAIN', 'EAGAIN');
