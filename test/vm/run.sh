@@ -5,60 +5,34 @@
 # checks that take minutes. The guest has no Node, no compiler and no network. Without QEMU it is skipped by name, and fails
 # where CI is set.
 set -u
-here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../.." && pwd)
-export TTYNP_VM=${TTYNP_VM:-$HOME/.cache/ttynp-vm}
-started=$SECONDS
+what=test:vm
+. "$(dirname "$0")/guest.sh"
 only=${1:-}
 failed=0
 passed=0
 
-skip() {
-  echo "skipped test:vm: $1"
-  [ -z "${CI:-}" ] || exit 1
-  exit 0
-}
-command -v qemu-system-x86_64 >/dev/null || skip 'no qemu-system-x86_64 (apt-get install qemu-system-x86 ipxe-qemu seabios)'
-[ "$(uname -m)" = x86_64 ] || skip 'the guest is amd64'
-stamp=$(cat "$here/build-image.sh" "$here/agent.py" | sha256sum)
-if [ ! -f "$TTYNP_VM/root.ext4" ] || [ "$(cat "$TTYNP_VM/stamp" 2>/dev/null)" != "$stamp" ]; then
-  command -v mmdebstrap >/dev/null || skip 'no mmdebstrap to build the guest with (apt-get install mmdebstrap cpio e2fsprogs uidmap)'
-  [ "$(id -u)" -eq 0 ] || skip "building the guest needs root (test/vm/build-image.sh)"
-  "$here/build-image.sh" || exit 1
-  echo "$stamp" > "$TTYNP_VM/stamp"
-  echo "the guest's disk is built ($((SECONDS - started)) s)"
-fi
+make_guest
 # The one that is installed first, and a newer one to upgrade to.
-version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' "$root/package.json")
-old=$root/build/ttynp-$version-linux-x64.tar.gz
 next=$root/build/next/ttynp-$version+next-linux-x64.tar.gz
-if [ -n "${TTYNP_VM_REBUILD:-}${CI:-}" ] || [ ! -f "$old" ] || [ ! -f "$next" ]; then
+if [ -n "${TTYNP_VM_REBUILD:-}${CI:-}" ] || [ ! -f "$bundle" ] || [ ! -f "$next" ]; then
   (cd "$root" && npm run --silent bundle && npm run --silent bundle -- --version "$version+next" --output build/next) || exit 1
   echo "the bundles are built ($((SECONDS - started)) s)"
 fi
-
-mkdir -p "$TTYNP_VM/host"
-rm -rf "$TTYNP_VM/host"/*
+fill_share
 mkdir "$TTYNP_VM/host/next"
-cp "$old" "$root/build/ttynp_${version}_amd64.deb" "$root/install.sh" "$here"/guest/* "$TTYNP_VM/host/"
+cp "$root/build/ttynp_${version}_amd64.deb" "$TTYNP_VM/host/"
 mkdir "$TTYNP_VM/host/node_modules"
 cp -r "$root"/node_modules/{serialport,@serialport,debug,ms,node-gyp-build} "$TTYNP_VM/host/node_modules/"
 # The guest has no compiler, and may have another libc.
-cc -O2 -static -pthread -o "$TTYNP_VM/host/usbip-events" "$here/guest/usbip-events.c" || exit 1
+cc -O2 -static -pthread -o "$TTYNP_VM/host/usbip-events" "$vm/guest/usbip-events.c" || exit 1
 cp "$next" "$root/build/next/ttynp_$version+next_amd64.deb" "$root/install.sh" "$TTYNP_VM/host/next/"
-
-trap '"$here/stop.sh"' EXIT
-trap 'exit 1' HUP INT TERM
-"$here/stop.sh"
-guest=$SECONDS
-"$here/boot.sh" || exit 1
-echo "the guest is up ($((SECONDS - guest)) s)"
+boot
 
 # check NAME COMMAND [SECONDS]: the command runs in the guest, in /mnt/host, and its exit code decides.
 check() {
   local from=$SECONDS output
   [ -z "$only" ] || [ "${always:-}" = yes ] || grep -qE "$only" <<<"$1" || return 0
-  if output=$("$here/vmrun.py" "cd /mnt/host && set -eu; . ./lib.sh; $2" "${3:-90}" 2>&1); then
+  if output=$(in_guest "$2" "${3:-90}" 2>&1); then
     passed=$((passed + 1))
     printf 'ok    %s (%d s)\n' "$1" $((SECONDS - from))
   else
@@ -120,8 +94,8 @@ check 'a stop job is told from a restart job' 'restart_hands_over; stop_closes'
 if [ -z "$only" ]; then
   check 'a program that is ordered after the service' 'cp scada.service /etc/systemd/system/; systemctl daemon-reload; systemctl enable --quiet scada'
   from=$SECONDS
-  "$here/vmrun.py" 'systemctl reboot' 5 >/dev/null 2>&1
-  "$here/wait-ready.sh" 2 || failed=$((failed + 1))
+  "$vm/vmrun.py" 'systemctl reboot' 5 >/dev/null 2>&1
+  "$vm/wait-ready.sh" 2 || failed=$((failed + 1))
   echo "the guest is up again ($((SECONDS - from)) s)"
   check 'after a reboot the names are there' 'await "systemctl is-active ttynpd"; [ -c /dev/ttyNP0 ]; [ -c /dev/ttyNP1 ]'
   check '... and a program ordered after the service found its tty' 'await_log scada "found /dev/ttyNP0"; systemctl disable --quiet scada; rm /etc/systemd/system/scada.service'
@@ -134,8 +108,6 @@ check 'the .deb installs, keeps the configuration that is there, and the service
 check 'a newer .deb restarts what runs, and enables nothing that was disabled' 'old=$(main_pid); systemctl disable --quiet ttynpd; dpkg -i next/ttynp_*_amd64.deb; [ "$(main_pid)" != "$old" ]; ttynp --version | grep -F "+next"; not systemctl is-enabled ttynpd; systemctl is-active ttynpd'
 check 'the .deb goes, the configuration stays' 'dpkg -r ttynp; not systemctl is-active ttynpd; not ls -d /usr/lib/ttynp; not id ttynp; await "[ ! -L /dev/ttyNP0 ]"; [ -f /etc/ttynp/ttynp.yaml ]'
 
-# The guest's own processor time says on a busy machine what a quiet one would need.
-read -r -a stat < "/proc/$(cat "$TTYNP_VM/run/qemu.pid")/stat"
-echo "the guest used $(((stat[13] + stat[14]) / $(getconf CLK_TCK))) s of processor time"
-printf '%d checks passed, %d failed, %d s in the guest, %d s in all\n' "$passed" "$failed" $((SECONDS - guest)) $((SECONDS - started))
+say_cost
+printf '%d checks passed, %d failed, %d s in the guest, %d s in all\n' "$passed" "$failed" $((SECONDS - booted)) $((SECONDS - started))
 [ "$failed" -eq 0 ]
