@@ -21,8 +21,13 @@ export const CORE = [
   'channel_tty.c',
   'channel_calls.c',
   'pump.c',
+  'usbip/kept.c',
+  'usbip/replies.c',
+  'usbip/port.c',
+  'usbip/messages.c',
+  'usbip/adapter.c',
 ];
-const BINDING = ['module.c', 'pump_napi.c', 'pty.c', 'termios.c', 'socket.c', 'unix_socket.c', 'notify.c', 'memfd.c'];
+const BINDING = ['module.c', 'pump_napi.c', 'pty.c', 'termios.c', 'socket.c', 'unix_socket.c', 'notify.c', 'memfd.c', 'usbip_napi.c'];
 export const WARNINGS = ['-std=gnu11', '-Wall', '-Wextra'];
 
 export function fail(text) {
@@ -52,7 +57,8 @@ export function buildAddon(output, flags = [], force = false) {
   const stamp = `${output}.stamp`;
   const wanted = JSON.stringify([process.env.CC ?? 'cc', process.arch, args]);
   const newest = Math.max(
-    ...readdirSync(HERE)
+    ...['', 'usbip']
+      .flatMap((folder) => readdirSync(join(HERE, folder)).map((f) => join(folder, f)))
       .filter((f) => /\.(c|h|mjs)$/.test(f))
       .map((f) => statSync(join(HERE, f)).mtimeMs),
   );

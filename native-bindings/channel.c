@@ -1,6 +1,7 @@
 // One channel's byte moving, down: tty -> network (up is channel_up.c), and its turns. What one side has no room for is parked,
 // and while something is parked nothing more is taken from the other side. Never blocks, and moves a bounded amount per call.
 #include "channel.h"
+#include "usbip/usbip.h"
 
 #include <linux/sockios.h>
 #include <poll.h>
@@ -151,7 +152,7 @@ static size_t read_room(struct channel *c) {
   return c->net_fd < 0 ? SCRATCH_BYTES : send_room(c);
 }
 
-static bool takes_down(const struct channel *c) {
+bool channel_takes_down(const struct channel *c) {
   if (c->stopped[DOWN] || c->tty_failed) return false;
   if (c->kind == TTY_PTY && !c->kept->open) return false;
   // A writer that is gone cannot be blocked.
@@ -238,7 +239,7 @@ static enum tty_read gather(struct channel *c, size_t room, size_t *gathered, si
 }
 
 void channel_move_down(struct channel *c) {
-  if (!takes_down(c)) return;
+  if (!channel_takes_down(c)) return;
   size_t room = read_room(c);
   if (room == 0) return;
   size_t gathered = 0;
@@ -268,12 +269,14 @@ static void end_net(struct channel *c) {
 static void update_interest(struct channel *c) {
   uint32_t tty = 0;
   bool present = c->kind != TTY_PTY || (c->kept->open && !c->hung_up);
-  if (present && !c->tty_failed) {
+  if (present && !c->tty_failed && c->kind != TTY_USBIP) {
     if (c->kind == TTY_PTY) tty |= EPOLLPRI;
-    if (takes_down(c) && c->look_ahead_retry.at == NEVER) tty |= EPOLLIN;
+    if (channel_takes_down(c) && c->look_ahead_retry.at == NEVER) tty |= EPOLLIN;
     if (park_length(&c->parked[UP]) > 0 && !c->tty_out_idle) tty |= EPOLLOUT;
   }
   pump_set_interest(c, false, &c->tty_interest, tty);
+  // An adapter's port has no descriptor of its own: what it has is taken while it may be.
+  if (c->kind == TTY_USBIP && channel_takes_down(c) && c->look_ahead_retry.at == NEVER && usb_has_out(c)) pump_mark_dirty(c);
 
   uint32_t net = 0;
   if (c->net_fd >= 0 && !c->net_ending) {
@@ -303,14 +306,14 @@ void channel_work(struct channel *c, uint32_t ready) {
   if (c->termios_poll_at <= now) tty_poll_termios(c);
 
   send_parked(c);
-  if (ready & TTY_READY_PRI && !takes_down(c)) read_status(c);
+  if (ready & TTY_READY_PRI && !channel_takes_down(c)) read_status(c);
   if (retry_due(&c->look_ahead_retry, now)) {
-    if (takes_down(c)) send_room(c);
+    if (channel_takes_down(c)) send_room(c);
     else retry_disarm(&c->look_ahead_retry);
   }
-  bool readable = ready & (TTY_READY_IN | TTY_READY_PRI | TTY_READY_HUP);
+  bool readable = (ready & (TTY_READY_IN | TTY_READY_PRI | TTY_READY_HUP)) || (c->kind == TTY_USBIP && usb_has_out(c));
   if (readable || c->hung_up) channel_move_down(c);
-  if (c->hung_up && !takes_down(c)) tty_check_dry(c);
+  if (c->hung_up && !channel_takes_down(c)) tty_check_dry(c);
 
   bool told_writable = ready & TTY_READY_OUT;
   if (told_writable || retry_due(&c->up_retry, now) || c->up_retry.at == NEVER) channel_write_parked(c, told_writable);

@@ -84,12 +84,17 @@ struct saw {
   bool reopened;  // an open came after a close, and none before
 };
 
+struct adapter;
+
 struct channel {
   pump *pump;
   uint32_t id;
   uint32_t generation;
   enum tty_kind kind;
   double *counters;
+
+  struct adapter *adapter;  // of TTY_USBIP; NULL once it is closed
+  uint32_t adapter_port;
 
   int tty_fd;
   uint32_t tty_interest;  // epoll events, 0: not in the set
@@ -147,6 +152,8 @@ struct pump {
 
   struct channel *channels[PUMP_MAX_CHANNELS];
   uint32_t used;  // channels[used ...] are all NULL
+  struct adapter *adapters[USBIP_MAX_ADAPTERS];
+  bool has_answers;  // adapters have answers to send
   uint32_t generation;
   bool has_dirty;
   uint64_t next_timer;  // no timer is due before it
@@ -174,6 +181,8 @@ uint64_t monotonic_ns(void);
 void pump_lock(pump *p);
 void pump_unlock(pump *p);
 void pump_mark_dirty(struct channel *c);
+void pump_wake(pump *p);
+int pump_watch_adapter(struct adapter *a, uint32_t wanted);
 int pump_set_interest(struct channel *c, bool net, uint32_t *current, uint32_t wanted);
 void pump_read_inotify(pump *p, struct channel *ignored);
 void pump_count_live(int channels, int fences);
@@ -190,6 +199,8 @@ void channel_unjoin(struct channel *c, struct offline offline);
 void channel_move_down(struct channel *c);
 uint64_t channel_output_queue(const struct channel *c);
 void channel_resume_count(struct channel *c);
+
+bool channel_takes_down(const struct channel *c);
 
 // channel_up.c
 void channel_write_parked(struct channel *c, bool told_writable);

@@ -6,6 +6,7 @@
 #include <sys/inotify.h>
 
 #include "channel.h"
+#include "usbip/usbip.h"
 
 static struct channel *find(pump *p, uint32_t id) {
   return id < PUMP_MAX_CHANNELS ? p->channels[id] : NULL;
@@ -17,6 +18,7 @@ static void free_channel(struct channel *c) {
   for (int i = 0; i < PUMP_MAX_FENCES; i++) {
     if (c->fences[i].state != FENCE_FREE) pump_count_live(0, -1);
   }
+  if (c->adapter != NULL) c->adapter->channels[c->adapter_port] = NULL;
   p->channels[c->id] = NULL;
   while (p->used > 0 && p->channels[p->used - 1] == NULL) p->used--;
   kept_unmap(c);
@@ -63,14 +65,18 @@ static struct channel *new_channel(pump *p, const struct channel_options *option
 #define ASKED_EVENTS \
   (EVENT_SETTINGS | EVENT_FLUSH_INPUT | EVENT_FLUSH_OUTPUT | EVENT_OUTPUT_STOPPED | EVENT_OUTPUT_STARTED)
 
-// Whoever opened it, closed it or changed its settings since the earlier process looked is found as at any other look.
-static void adopt_pty(struct channel *c) {
+static void adopt(struct channel *c) {
   c->adopted = true;
   c->stopped[DOWN] = true;
   c->stopped[UP] = true;
   kept_recover(c);
   c->kept->events &= ASKED_EVENTS;
   if (c->kept->events != 0) c->pump->has_events = true;
+}
+
+// Whoever opened it, closed it or changed its settings since the earlier process looked is found as at any other look.
+static void adopt_pty(struct channel *c) {
+  adopt(c);
   channel_set_gauge(c, TTY_OPEN, c->kept->open ? 1 : 0);
   channel_set_gauge(c, ADOPTED_OPEN, c->kept->open ? 1 : 0);
   if (!c->kept->open) {
@@ -98,7 +104,30 @@ static int open_pty(struct channel *c, const struct channel_options *options) {
   return 0;
 }
 
+// The adapter knows whether it is open, before and after.
+static int open_usbip(struct channel *c, const struct channel_options *options) {
+  pump *p = c->pump;
+  uint32_t id = (uint32_t)options->tty_fd;
+  struct adapter *a = id < USBIP_MAX_ADAPTERS ? p->adapters[id] : NULL;
+  uint32_t port = options->adapter_port;
+  if (a == NULL || port >= USB_PORTS || a->channels[port] != NULL) {
+    errno = a == NULL || port >= USB_PORTS ? ENODEV : EBUSY;
+    return -1;
+  }
+  c->tty_fd = -1;
+  if (options->adopt) adopt(c);
+  c->adapter = a;
+  c->adapter_port = port;
+  a->channels[port] = c;
+  c->kept->open = a->kept->ports[port].open;
+  channel_set_gauge(c, TTY_OPEN, c->kept->open ? 1 : 0);
+  channel_set_gauge(c, ADOPTED_OPEN, c->kept->open ? 1 : 0);
+  if (!c->kept->open) channel_drop_up(c, SIZE_MAX, UP_UNREAD);
+  return 0;
+}
+
 static int open_side(struct channel *c, const struct channel_options *options) {
+  if (c->kind == TTY_USBIP) return open_usbip(c, options);
   if (c->kind == TTY_PTY) return open_pty(c, options);
   if (c->kind == TTY_CONNECT) return pump_set_interest(c, false, &c->tty_interest, EPOLLOUT);
   c->kept->open = true;

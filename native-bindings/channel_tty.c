@@ -1,6 +1,7 @@
 // The tty side of a channel: packet mode, open and close, and the termios that decide when `down` must stop.
 // poll(master) & POLLHUP is the truth about open and closed; inotify only says when to look.
 #include "channel.h"
+#include "usbip/usbip.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -49,6 +50,10 @@ static void handle_status(struct channel *c, uint8_t status) {
 
 // On TTY_STATUS `got` is the packet byte.
 enum tty_read tty_read(struct channel *c, uint8_t *into, size_t room, size_t *got) {
+  if (c->kind == TTY_USBIP) {
+    *got = usb_take(c, into, room);
+    return *got > 0 ? TTY_DATA : TTY_EMPTY;
+  }
   uint8_t status = 0;
   struct iovec parts[2] = {{.iov_base = &status, .iov_len = 1}, {.iov_base = into, .iov_len = room}};
   bool packet = c->kind == TTY_PTY;

@@ -1,6 +1,7 @@
 // One channel's bytes from the network to the tty. What the tty has no room for is parked, and then nothing more is taken.
 // Never blocks, and moves a bounded amount per call.
 #include "channel.h"
+#include "usbip/usbip.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +12,11 @@
 
 // Returns how many bytes the tty took.
 static size_t write_up(struct channel *c, const uint8_t *bytes, size_t length) {
+  if (c->kind == TTY_USBIP) {
+    size_t taken = usb_deliver(c, bytes, length);
+    channel_count(c, UP_DELIVERED, (double)taken);
+    return taken;
+  }
   size_t done = 0;
   int error = 0;
   while (done < length) {
@@ -43,7 +49,7 @@ void channel_write_parked(struct channel *c, bool told_writable) {
   if (c->tty_failed) channel_drop_up(c, SIZE_MAX, UP_DROPPED);
   if (done > 0) c->tty_out_idle = false;
   if (done == 0 && told_writable) c->tty_out_idle = true;
-  if (park_length(park) > 0) {
+  if (park_length(park) > 0 && c->kind != TTY_USBIP) {
     // EPOLLOUT of a PTY master comes only when the slave is dry: look again before.
     retry_arm(c, &c->up_retry, done > 0);
   } else {
@@ -52,7 +58,7 @@ void channel_write_parked(struct channel *c, bool told_writable) {
 }
 
 static bool delivers_up(const struct channel *c) {
-  return c->kind != TTY_PTY || c->kept->open;
+  return c->kept->open || c->kind == TTY_PLAIN;
 }
 
 bool channel_takes_up(const struct channel *c) {
@@ -83,7 +89,7 @@ static void deliver_up(struct channel *c, const uint8_t *bytes, size_t length) {
   }
   if (!first) return;
   channel_count(c, UP_STALLS, 1);
-  retry_arm(c, &c->up_retry, true);
+  if (c->kind != TTY_USBIP) retry_arm(c, &c->up_retry, true);
 }
 
 void channel_move_up(struct channel *c) {

@@ -54,16 +54,21 @@ static bool is_tcp_connection(int fd) {
          socket_option(fd, SO_ACCEPTCONN) == 0;
 }
 
+static bool is_unix_connection(int fd) {
+  return socket_option(fd, SO_DOMAIN) == AF_UNIX && socket_option(fd, SO_TYPE) == SOCK_STREAM &&
+         socket_option(fd, SO_ACCEPTCONN) == 0;
+}
+
 static const char *kind_of(int fd, const struct stat *file) {
   unsigned number = 0;
   if (S_ISCHR(file->st_mode)) return RETRY(ioctl(fd, TIOCGPTN, &number)) == 0 ? "pty-master" : "other";
-  if (S_ISSOCK(file->st_mode)) return is_tcp_connection(fd) ? "tcp" : "other";
+  if (S_ISSOCK(file->st_mode)) return is_tcp_connection(fd) ? "tcp" : is_unix_connection(fd) ? "unix" : "other";
   // Files of tmpfs have seals, too, but a memfd never had a name.
   if (S_ISREG(file->st_mode)) return file->st_nlink == 0 && fcntl(fd, F_GET_SEALS) != -1 ? "memfd" : "other";
   return "other";
 }
 
-// descriptorKind(fd) -> "pty-master" | "tcp" | "memfd" | "other"
+// descriptorKind(fd) -> "pty-master" | "tcp" | "unix" | "memfd" | "other"
 static napi_value descriptor_kind(napi_env env, napi_callback_info info) {
   struct arguments a = take_arguments(env, info);
   int32_t fd = int_argument(&a, 0);

@@ -135,6 +135,7 @@ NAPI_MODULE_INIT() {
   export_function(env, exports, "plantedError", planted_error);
 #endif
   if (!register_pump(env, exports)) return NULL;
+  register_usbip(env, exports);
   register_pty(env, exports);
   register_termios(env, exports);
   register_socket(env, exports);

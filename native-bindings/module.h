@@ -40,7 +40,12 @@ napi_value throw_errno(napi_env env, int error, const char *syscall);
 void export_function(napi_env env, napi_value exports, const char *name, napi_callback function);
 void export_number(napi_env env, napi_value exports, const char *name, double value);
 
+struct pump;
+// The pump of argument 0; NULL with an exception pending.
+struct pump *pump_argument(struct arguments *a);
+
 bool register_pump(napi_env env, napi_value exports);
+void register_usbip(napi_env env, napi_value exports);
 void register_pty(napi_env env, napi_value exports);
 void register_termios(napi_env env, napi_value exports);
 void register_socket(napi_env env, napi_value exports);

@@ -14,12 +14,13 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "usbip/usbip.h"
 
 #define BATCH 64
 #define WATCHDOG_MS 1000
 #define REOPEN_MS 100
 
-enum source { SOURCE_WAKE, SOURCE_INOTIFY, SOURCE_TTY, SOURCE_NET };
+enum source { SOURCE_WAKE, SOURCE_INOTIFY, SOURCE_TTY, SOURCE_NET, SOURCE_USBIP };
 
 static _Atomic int live_pumps;
 static _Atomic int live_channels;
@@ -44,7 +45,7 @@ void pump_unlock(pump *p) {
   if (tell) p->notify(p->context);
 }
 
-static void wake(pump *p) {
+void pump_wake(pump *p) {
   uint64_t one = 1;
   (void)!write(p->wake_fd, &one, sizeof one);
 }
@@ -54,21 +55,29 @@ void pump_mark_dirty(struct channel *c) {
   c->dirty = true;
   if (p->has_dirty) return;
   p->has_dirty = true;
-  if (!pthread_equal(pthread_self(), p->thread)) wake(p);
+  if (!pthread_equal(pthread_self(), p->thread)) pump_wake(p);
 }
 
-static uint64_t tag(enum source source, const struct channel *c) {
-  return (uint64_t)source << 60 | (uint64_t)(c->generation & 0xffffff) << 32 | c->id;
+static uint64_t tag(enum source source, uint32_t generation, uint32_t id) {
+  return (uint64_t)source << 60 | (uint64_t)(generation & 0xffffff) << 32 | id;
+}
+
+static int watch(pump *p, int fd, uint64_t data, uint32_t *current, uint32_t wanted) {
+  if (*current == wanted) return 0;
+  int operation = wanted == 0 ? EPOLL_CTL_DEL : *current == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+  struct epoll_event event = {.events = wanted, .data.u64 = data};
+  int result = epoll_ctl(p->epoll_fd, operation, fd, &event);
+  if (result == 0 || wanted == 0) *current = wanted;
+  return result;
+}
+
+int pump_watch_adapter(struct adapter *a, uint32_t wanted) {
+  return watch(a->pump, a->fd, tag(SOURCE_USBIP, a->generation, a->id), &a->interest, wanted);
 }
 
 int pump_set_interest(struct channel *c, bool net, uint32_t *current, uint32_t wanted) {
-  if (*current == wanted) return 0;
-  int fd = net ? c->net_fd : c->tty_fd;
-  int operation = wanted == 0 ? EPOLL_CTL_DEL : *current == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-  struct epoll_event event = {.events = wanted, .data.u64 = tag(net ? SOURCE_NET : SOURCE_TTY, c)};
-  int result = epoll_ctl(c->pump->epoll_fd, operation, fd, &event);
-  if (result == 0 || wanted == 0) *current = wanted;
-  return result;
+  enum source source = net ? SOURCE_NET : SOURCE_TTY;
+  return watch(c->pump, net ? c->net_fd : c->tty_fd, tag(source, c->generation, c->id), current, wanted);
 }
 
 // A close and the open that follows it may come in two reads: the first tells nothing by itself.
@@ -143,6 +152,11 @@ static void dispatch(pump *p, const struct epoll_event *event) {
     pump_read_inotify(p, NULL);
     return;
   }
+  if (source == SOURCE_USBIP) {
+    struct adapter *a = p->adapters[event->data.u64 & 0xffffffff];
+    if (a != NULL && (a->generation & 0xffffff) == (event->data.u64 >> 32 & 0xffffff)) usb_work(a, event->events);
+    return;
+  }
   struct channel *c = p->channels[event->data.u64 & 0xffffffff];
   if (c == NULL || (c->generation & 0xffffff) != (event->data.u64 >> 32 & 0xffffff)) return;
   // A batch may be older than what a caller did meanwhile.
@@ -183,6 +197,7 @@ static void run_timers(pump *p) {
     if (channel_next_timer(c) <= p->now) work(c, 0);
     channel_arm(c, channel_next_timer(c));
   }
+  usb_run_timers(p);
 }
 
 static int sleep_ms(pump *p) {
@@ -213,6 +228,7 @@ static void *run(void *argument) {
     }
     if (p->has_dirty) run_dirty(p);
     run_timers(p);
+    if (p->has_answers) usb_flush_all(p);
   }
   pump_unlock(p);
   return NULL;
@@ -283,7 +299,7 @@ void pump_freeze(pump *p) {
   if (p->frozen) return;
   pump_lock(p);
   p->stopping = true;
-  wake(p);
+  pump_wake(p);
   p->notified = true;  // nobody listens any more
   pump_unlock(p);
   pthread_join(p->thread, NULL);
@@ -298,6 +314,7 @@ void pump_destroy(pump *p) {
     free(parked.down);
     free(parked.up);
   }
+  for (uint32_t i = 0; i < USBIP_MAX_ADAPTERS; i++) usbip_close(p, i);
   release(p);
   atomic_fetch_sub(&live_pumps, 1);
 }
@@ -313,6 +330,13 @@ size_t pump_take_events(pump *p, uint32_t *pairs, size_t max) {
     c->kept->events = 0;
     taken++;
   }
+  for (uint32_t i = 0; i < USBIP_MAX_ADAPTERS && taken < max; i++) {
+    uint32_t events = p->adapters[i] == NULL ? 0 : usb_take_events(p->adapters[i]);
+    if (events == 0) continue;
+    pairs[2 * taken] = PUMP_MAX_CHANNELS + i;
+    pairs[2 * taken + 1] = events;
+    taken++;
+  }
   if (taken < max) {
     p->has_events = false;
     p->notified = false;
@@ -323,11 +347,11 @@ size_t pump_take_events(pump *p, uint32_t *pairs, size_t max) {
 
 void pump_set_watchdog(pump *p, bool on) {
   atomic_store(&p->watchdog, on);
-  wake(p);
+  pump_wake(p);
 }
 
 void pump_ping(pump *p) {
-  wake(p);
+  pump_wake(p);
 }
 
 double pump_heartbeat_ms(pump *p) {

@@ -72,7 +72,8 @@ enum channel_counter {
 enum tty_kind {
   TTY_PTY,      // a PTY master in packet mode
   TTY_PLAIN,    // any other descriptor that can be read and written
-  TTY_CONNECT   // a connecting socket: EVENT_READY, and nothing else
+  TTY_CONNECT,  // a connecting socket: EVENT_READY, and nothing else
+  TTY_USBIP     // a port of a virtual adapter
 };
 
 enum offline_mode { OFFLINE_DISCARD, OFFLINE_HOLD, OFFLINE_BLOCK };
@@ -83,7 +84,8 @@ struct offline {
 };
 
 struct channel_options {
-  int tty_fd;
+  int tty_fd;                // of TTY_USBIP: the adapter's number
+  uint32_t adapter_port;     // of TTY_USBIP
   enum tty_kind kind;
   const char *slave_path;  // of TTY_PTY
   uint32_t look_ahead;
@@ -153,5 +155,55 @@ int channel_read_tap(pump *p, uint32_t id, uint8_t **records, size_t *bytes);
 int channel_reset(pump *p, uint32_t id, enum reset_result *result);
 // The buffers of `parked` are the caller's to free.
 int channel_close(pump *p, uint32_t id, struct parked *parked);
+
+// Virtual USB adapters (usbip/). Their numbers in pump_take_events() begin at PUMP_MAX_CHANNELS, with bits of their own: bit n
+// is port n, whose application may wait for its transmitter.
+#define USBIP_MAX_ADAPTERS 64
+#define USBIP_PORTS 15
+#define USBIP_KEPT_BYTES (16384 + 65536 + 65536 + USBIP_PORTS * (size_t)16384)
+
+enum usbip_event {
+  USBIP_REQUESTS = 1 << 16,
+  USBIP_LOST = 1 << 17,
+};
+
+enum usbip_kind { USBIP_CONTROL, USBIP_CLOSED };
+
+// A control request, to be answered with its seqnum, or the word that a port was closed.
+struct usbip_told {
+  enum usbip_kind kind;
+  uint32_t port;    // of USBIP_CLOSED
+  uint32_t seqnum;
+  bool in;
+  uint32_t length;
+  uint8_t setup[8];
+};
+
+// `keep_fd`, `adopt`: as of a channel. The adapter's number, or -errno.
+int usbip_open(pump *p, int keep_fd, bool adopt);
+// All below return 0 or -errno; -ENOENT for an adapter that is not open. The socket stays the caller's, who unplugs before
+// it is closed. `adopt`: go on from what is kept, with the same socket.
+int usbip_plug(pump *p, uint32_t id, int fd, uint32_t interfaces, uint32_t packet_bytes, bool adopt);
+// After an adopting plug, when all channels are open again: until then what applications wrote waits for them.
+int usbip_settle(pump *p, uint32_t id);
+int usbip_unplug(pump *p, uint32_t id);
+int usbip_close(pump *p, uint32_t id);
+// Returns how many; call again while it returns `max`.
+int usbip_take_requests(pump *p, uint32_t id, struct usbip_told *told, size_t max);
+// A request that was taken back meanwhile needs no answer. `status` 0 or -errno.
+int usbip_answer(pump *p, uint32_t id, uint32_t seqnum, int32_t status, const uint8_t *data, size_t length);
+// FTDI's first status byte.
+int usbip_set_modem(pump *p, uint32_t id, uint32_t port, uint8_t modem);
+// Flags of the second for the next byte, dropped where none follows in time; break is told at once.
+int usbip_set_errors(pump *p, uint32_t id, uint32_t port, uint8_t flags);
+int usbip_set_break(pump *p, uint32_t id, uint32_t port);
+// Nothing is left of the `taken` bytes that the channel took in all. 1: nothing was written since, a drain ends.
+int usbip_transmitted(pump *p, uint32_t id, uint32_t port, double taken);
+// What is written from now on goes nowhere, until the next open: who closes waits for nobody.
+int usbip_discard(pump *p, uint32_t id, uint32_t port);
+// 1: an application has it open.
+int usbip_is_open(pump *p, uint32_t id, uint32_t port);
+// Why the device was lost; a static text.
+const char *usbip_lost(pump *p, uint32_t id);
 
 #endif

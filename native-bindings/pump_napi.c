@@ -98,6 +98,11 @@ static struct joint *joint_argument(struct arguments *a) {
   return j;
 }
 
+pump *pump_argument(struct arguments *a) {
+  struct joint *j = joint_argument(a);
+  return j == NULL ? NULL : j->pump;
+}
+
 static napi_value destroy_pump(napi_env env, napi_callback_info info) {
   struct arguments a = take_arguments(env, info);
   struct joint *j = joint_argument(&a);
@@ -168,7 +173,7 @@ static struct offline offline_arguments(struct arguments *a, size_t index) {
 }
 
 // openChannel(pump, ttyFd, kind, slavePath, lookAhead, offlineMode, offlineBytes, counters: Float64Array,
-//   keepFd = -1, adopt = false) -> channel
+//   keepFd = -1, adopt = false, adapterPort = 0) -> channel
 static napi_value open_channel(napi_env env, napi_callback_info info) {
   struct arguments a = take_arguments(env, info);
   struct joint *j = joint_argument(&a);
@@ -183,6 +188,7 @@ static napi_value open_channel(napi_env env, napi_callback_info info) {
       .offline = offline_arguments(&a, 5),
       .keep_fd = a.count > 8 ? int_argument(&a, 8) : -1,
       .adopt = a.count > 9 && bool_argument(&a, 9),
+      .adapter_port = a.count > 10 ? uint_argument(&a, 10) : 0,
   };
   if (a.bad) return NULL;
   napi_typedarray_type type = napi_int8_array;

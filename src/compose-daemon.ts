@@ -24,7 +24,7 @@ import { Pump } from './native/pump.js';
 import { isJournalStream, JOURNAL_SOCKET } from './observe/journal.js';
 import { createLog, mayColour, type ProgramLog } from './observe/log.js';
 import { announceNames, attachDevice, probeHelper } from './tty/usbip/attach.js';
-import { UsbipHost } from './tty/usbip/host.js';
+import { type AdapterKeeper, UsbipHost } from './tty/usbip/host.js';
 import { NAMES_FILE } from './tty/usbip/names.js';
 
 export interface DaemonOptions {
@@ -79,7 +79,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const connections = new ConnectionLog(log, clock);
   let usbipHost: UsbipHost | undefined;
   const usbip = () => {
-    usbipHost ??= makeUsbipHost(helper, config.runtimeDir, clock, log);
+    usbipHost ??= makeUsbipHost(helper, config.runtimeDir, pump, keepers.adapters(), clock, log);
     return usbipHost;
   };
   const supervisor = new Supervisor(
@@ -111,6 +111,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   supervisor.start();
   // An earlier process's: names that nobody has are nobody's.
   if (!usbipHost) rmSync(join(config.runtimeDir, NAMES_FILE), { force: true });
+  usbipHost?.settle();
   keepers.discardRest();
   keepers.sign({ version: packageVersion(), handedOver: false });
   // Every tty that could not be made is known by now.
@@ -158,8 +159,17 @@ interface HelperPlace {
 }
 
 /** Its devices are plugged in by the root helper. */
-function makeUsbipHost(helper: HelperPlace, runtimeDir: string, clock: Clock, log: ProgramLog): UsbipHost {
+function makeUsbipHost(
+  helper: HelperPlace,
+  runtimeDir: string,
+  pump: Pump,
+  keeper: AdapterKeeper | undefined,
+  clock: Clock,
+  log: ProgramLog,
+): UsbipHost {
   return new UsbipHost({
+    pump,
+    keeper,
     clock,
     log,
     namesFile: join(runtimeDir, NAMES_FILE),

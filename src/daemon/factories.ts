@@ -9,13 +9,14 @@ import { Resolver } from '../driver/resolver.js';
 import { ServerGate } from '../driver/server-gate.js';
 import type { Link } from '../link/link.js';
 import { RealComLink } from '../link/realcom.js';
+import type { KeepFile } from '../native/keep-file.js';
 import type { Pump } from '../native/pump.js';
 import { closeFd } from '../native/socket.js';
 import { DeviceLink } from '../tty/device-link.js';
 import { PtyTty } from '../tty/pty.js';
 import type { Tty } from '../tty/tty.js';
 import { UsbipHost } from '../tty/usbip/host.js';
-import { UsbipTty } from '../tty/usbip/tty.js';
+import { UsbipTty, type UsbipTtyKeeper } from '../tty/usbip/tty.js';
 import { lackFault } from './backend/needs.js';
 import type { AdoptedTty, PortKeepers } from './handover/port-keepers.js';
 import type { RunningServer } from './running-server.js';
@@ -56,19 +57,25 @@ function accounts({ owner, group, name }: ResolvedTty, unmade: () => void) {
 /** udev makes the names of kernel ttys, always in /dev. */
 const udevPath = (tty: ResolvedTty): string => `/dev/${tty.name}`;
 
-function makeUsbipTty(host: UsbipHost, tty: ResolvedTty, pump: Pump, clock: Clock, log: Log): Tty {
-  const { name, aliases } = tty;
+interface UsbipParts {
+  readonly host: UsbipHost;
+  readonly keeper: UsbipTtyKeeper | undefined;
+  readonly adopted: KeepFile | undefined;
+  readonly log: Log;
+}
+
+function makeUsbipTty({ name, aliases }: ResolvedTty, { host, keeper, adopted, log }: UsbipParts): Tty {
   const place = host.take(name, aliases);
-  const path = udevPath(tty);
+  const path = `/dev/${name}`;
   return new UsbipTty({
     name,
     port: place.port,
-    pump,
     path,
     devicePath: () => UsbipHost.devicePath(path),
     trouble: () => place.trouble(),
-    clock,
     log,
+    ...(keeper ? { keeper } : {}),
+    ...(adopted ? { adopted } : {}),
     released: () => place.release(),
   });
 }
@@ -79,12 +86,12 @@ export function factories({ pump, clock, random, keepers, usbip }: FactoryOption
     ttyPath: (config: ResolvedConfig, tty: ResolvedTty): string =>
       tty.backend === 'usbip' ? udevPath(tty) : deviceLink(config, tty, undefined).path,
 
-    makeTty: (config: ResolvedConfig, tty: ResolvedTty, log: Log, adopted: AdoptedTty['pty'] | undefined): Tty => {
-      const keeper = keepers.tty(tty.name);
+    makeTty: (config: ResolvedConfig, tty: ResolvedTty, log: Log, adopted: AdoptedTty['tty'] | undefined): Tty => {
+      const keeper = keepers.pty(tty.name);
       const unmade = () => {
         keeper?.gone();
         adopted?.file.close();
-        if (adopted) closeFd(adopted.fd);
+        if (adopted?.master !== undefined) closeFd(adopted.master);
       };
       const refusal = lackFault(tty, tty.backend === 'usbip' ? 'usbip' : 'pty');
       if (refusal) {
@@ -92,9 +99,7 @@ export function factories({ pump, clock, random, keepers, usbip }: FactoryOption
         throw refusal;
       }
       if (tty.backend === 'usbip') {
-        // It was a PTY before.
-        if (adopted) unmade();
-        return makeUsbipTty(usbip(), tty, pump, clock, log);
+        return makeUsbipTty(tty, { host: usbip(), keeper: keepers.usbipTty(tty.name), adopted: adopted?.file, log });
       }
       const { uid, gid } = accounts(tty, unmade);
       return new PtyTty({
@@ -105,7 +110,7 @@ export function factories({ pump, clock, random, keepers, usbip }: FactoryOption
         mode: tty.mode,
         log,
         ...(keeper ? { keeper } : {}),
-        ...(adopted ? { adopted } : {}),
+        ...(adopted?.master === undefined ? {} : { adopted: { fd: adopted.master, file: adopted.file } }),
         ...(uid === undefined ? {} : { uid }),
         ...(gid === undefined ? {} : { gid }),
       });

@@ -35,8 +35,8 @@ export interface SupervisorOptions {
   /** Gives every tty a backend. Never rejects. */
   readonly choose: (config: ResolvedConfig, again: (tty: string) => boolean) => Promise<ResolvedConfig>;
   readonly choice: (tty: string) => ChoiceView;
-  /** @param adopted the PTY of an earlier process */
-  readonly makeTty: (config: ResolvedConfig, tty: ResolvedTty, log: Log, adopted: AdoptedTty['pty'] | undefined) => Tty;
+  /** @param adopted what an earlier process left of it */
+  readonly makeTty: (config: ResolvedConfig, tty: ResolvedTty, log: Log, adopted: AdoptedTty['tty'] | undefined) => Tty;
   readonly ttyPath: (config: ResolvedConfig, tty: ResolvedTty) => string;
   readonly makeLink: (tty: ResolvedTty, server: RunningServer, log: Log) => Link;
   readonly makeServer: (name: string, address: string) => RunningServer;
@@ -247,12 +247,12 @@ export class Supervisor implements DaemonControl {
     const server = this.#server(tty);
     const log = this.#o.log.child({ tty: tty.name, server: tty.serverName });
     const config = this.#config;
-    const adopted = this.#o.keepers.adopt(tty.name);
+    const adopted = this.#o.keepers.adopt(tty.name, tty.backend === 'usbip');
     const port = new Port({
       config: tty,
       path: this.#o.ttyPath(config, tty),
       choice: () => this.#o.choice(tty.name),
-      makeTty: () => this.#o.makeTty(config, tty, log, adopted?.pty),
+      makeTty: () => this.#o.makeTty(config, tty, log, adopted?.tty),
       adopted: adopted?.port,
       keeper: this.#o.keepers.connection(tty.name, `${tty.address} ${tty.dataPort} ${tty.commandPort}`),
       makeLink: () => this.#o.makeLink(tty, server, log),

@@ -1,7 +1,8 @@
 // The record of a port that a later process goes on from: where the state machine is, what the device was told, and the
 // link's own words. JSON, read back with care: it may be of another version, or of nobody we know.
 import { z } from 'zod';
-import type { LineRequest, LineSettings } from '../serial/line.js';
+import type { LineRequest } from '../serial/line.js';
+import { outputLinesSchema as outputLines, lineSettingsSchema as settings } from '../serial/line-schema.js';
 import type { KeptLines } from './line-sync.js';
 import type { State } from './machine.js';
 
@@ -19,23 +20,6 @@ export interface KeptPort {
   readonly link: unknown;
 }
 
-const character = z.int().min(0).max(255);
-
-const settings: z.ZodType<LineSettings> = z.object({
-  baudRate: z.number().min(0),
-  dataBits: z.union([z.literal(5), z.literal(6), z.literal(7), z.literal(8)]),
-  parity: z.enum(['none', 'even', 'odd', 'mark', 'space']),
-  stopBits: z.union([z.literal(1), z.literal(1.5), z.literal(2)]),
-  flowControl: z.object({
-    rtsCts: z.boolean(),
-    xonXoffOut: z.boolean(),
-    xonXoffIn: z.boolean(),
-    xon: character,
-    xoff: character,
-  }),
-});
-
-const outputLines = z.object({ dtr: z.boolean(), rts: z.boolean() });
 const queue = z.enum(['rx', 'tx', 'both']);
 
 const request: z.ZodType<LineRequest> = z.discriminatedUnion('type', [

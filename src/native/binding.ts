@@ -84,6 +84,7 @@ export interface Binding {
     counters: Float64Array,
     keepFd: number,
     adopt: boolean,
+    adapterPort: number,
   ): number;
   closeChannel(pump: number, channel: number): { down: Uint8Array; up: Uint8Array };
   attach(pump: number, channel: number, fd: number, lossMode: number, lossBytes: number): void;
@@ -98,6 +99,31 @@ export interface Binding {
   tap(pump: number, channel: number, bytes: number): void;
   readTap(pump: number, channel: number): Uint8Array;
   reset(pump: number, channel: number): number;
+
+  readonly adapterKeptBytes: number;
+  /** Adapters come with the channels of takeEvents, numbered from here on. */
+  readonly firstAdapter: number;
+  openAdapter(pump: number, keepFd: number, adopt: boolean): number;
+  plugAdapter(
+    pump: number,
+    adapter: number,
+    fd: number,
+    interfaces: number,
+    packetBytes: number,
+    adopt: boolean,
+  ): number;
+  settleAdapter(pump: number, adapter: number): number;
+  unplugAdapter(pump: number, adapter: number): number;
+  closeAdapter(pump: number, adapter: number): number;
+  takeAdapterRequests(pump: number, adapter: number): number[];
+  answerAdapter(pump: number, adapter: number, seqnum: number, status: number, data: Uint8Array): number;
+  setAdapterModem(pump: number, adapter: number, port: number, status: number): number;
+  setAdapterErrors(pump: number, adapter: number, port: number, flags: number): number;
+  setAdapterBreak(pump: number, adapter: number, port: number): number;
+  adapterTransmitted(pump: number, adapter: number, port: number, taken: number): number;
+  discardAdapterOutput(pump: number, adapter: number, port: number): number;
+  isAdapterPortOpen(pump: number, adapter: number, port: number): number;
+  adapterLost(pump: number, adapter: number): string;
 
   createPty(settings: RawPtySettings, uid: number, gid: number, mode: number): { fd: number; path: string };
   rearm(fd: number): void;

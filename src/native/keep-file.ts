@@ -6,23 +6,28 @@ import { binding } from './binding.js';
 import { createStateFile } from './descriptor.js';
 
 /** keep.c: KEPT_BYTES, and the same for the pump's own file. */
-const PUMP_BYTES = 4096 + 2 * 65536;
+const CHANNEL_BYTES = 4096 + 2 * 65536;
 const SLOT_BYTES = 16 * 1024;
 /** Sequence number, length, checksum: u32 each, little endian. */
 const HEADER_BYTES = 12;
 
 export class KeepFile {
   readonly fd: number;
+  readonly #pumpBytes: number;
   #sequence = 0;
 
-  /** Takes over the descriptor. */
-  constructor(fd: number) {
+  /**
+   * Takes over the descriptor.
+   * @param pumpBytes how long the pump's part is: a channel's, or ADAPTER_KEPT_BYTES
+   */
+  constructor(fd: number, pumpBytes = CHANNEL_BYTES) {
     this.fd = fd;
+    this.#pumpBytes = pumpBytes;
   }
 
   /** Throws a SystemError: EMFILE, ENOMEM. */
-  static create(name: string): KeepFile {
-    return new KeepFile(createStateFile(name, PUMP_BYTES + 2 * SLOT_BYTES));
+  static create(name: string, pumpBytes = CHANNEL_BYTES): KeepFile {
+    return new KeepFile(createStateFile(name, pumpBytes + 2 * SLOT_BYTES), pumpBytes);
   }
 
   /** Throws where it cannot be written (a SystemError) or is longer than a slot (RangeError). */
@@ -35,7 +40,7 @@ export class KeepFile {
     slot.writeUInt32LE(text.length, 4);
     slot.writeUInt32LE(checksum(text), 8);
     text.copy(slot, HEADER_BYTES);
-    writeSync(this.fd, slot, 0, slot.length, PUMP_BYTES + (this.#sequence % 2) * SLOT_BYTES);
+    writeSync(this.fd, slot, 0, slot.length, this.#pumpBytes + (this.#sequence % 2) * SLOT_BYTES);
   }
 
   /** The last record that was written whole; undefined where there is none. */
@@ -60,7 +65,7 @@ export class KeepFile {
 
   #slot(index: number): { sequence: number; text: string } | undefined {
     const slot = Buffer.alloc(SLOT_BYTES);
-    const read = readSync(this.fd, slot, 0, SLOT_BYTES, PUMP_BYTES + index * SLOT_BYTES);
+    const read = readSync(this.fd, slot, 0, SLOT_BYTES, this.#pumpBytes + index * SLOT_BYTES);
     if (read < HEADER_BYTES) return undefined;
     const length = slot.readUInt32LE(4);
     if (length === 0 || length > read - HEADER_BYTES) return undefined;

@@ -63,7 +63,7 @@ const COUNTERS = [
   'adoptedOpen',
 ] as const;
 
-const KINDS = { pty: 0, plain: 1, connect: 2 } as const;
+const KINDS = { pty: 0, plain: 1, connect: 2, usbip: 3 } as const;
 const OFFLINE = { discard: 0, hold: 1, block: 2 } as const;
 const FENCES: readonly FenceResult[] = ['passed', 'timeout', 'detached'];
 const RESETS = ['failed', 'done', 'opened'] as const;
@@ -75,15 +75,20 @@ export type ChannelKind = keyof typeof KINDS;
 export type ResetResult = (typeof RESETS)[number];
 
 export interface ChannelOptions {
-  /** `pty`: a master in packet mode, as createPty makes it. `plain`: any descriptor that epoll can watch. */
-  readonly kind: 'pty' | 'plain';
+  /**
+   * `pty`: a master in packet mode, as createPty makes it. `plain`: any descriptor that epoll can watch. `usbip`: a port of an
+   * adapter, whose number stands for the descriptor.
+   */
+  readonly kind: 'pty' | 'plain' | 'usbip';
+  /** Of usbip: which port of the adapter. */
+  readonly adapterPort?: number;
   /** Of a pty: its slave, whose opens and closes are watched. */
   readonly path?: string;
   /** Bytes that may be taken ahead from the tty; 65536 where nothing is said. */
   readonly lookAhead?: number;
   /** What happens to `down` bytes until a network side is attached; `block` where nothing is said. */
   readonly offline?: OfflineMode;
-  /** Of a pty: where what a later process needs is kept up to date. `adopt`: go on from what an earlier one left there. */
+  /** Where what a later process needs is kept up to date. `adopt`: go on from what an earlier one left there. */
   readonly keep?: { readonly file: KeepFile; readonly adopt: boolean };
 }
 
@@ -168,6 +173,7 @@ export class PumpChannel implements Channel {
       this.#shared,
       options.keep?.file.fd ?? -1,
       options.keep?.adopt ?? false,
+      options.adapterPort ?? 0,
     );
     this.adoptedOpen = this.#shared[COUNTERS.indexOf('adoptedOpen')] === 1;
     this.#open = options.kind === 'plain' || this.adoptedOpen;

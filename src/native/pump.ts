@@ -2,15 +2,18 @@
 // While it has channels it keeps the process alive, as an open socket would.
 import { binding, type LiveCounts } from './binding.js';
 import type { KeepFile } from './keep-file.js';
+import { type AdapterKeep, PumpAdapter } from './pump-adapter.js';
 import { type ChannelKind, type ChannelOptions, PumpChannel } from './pump-channel.js';
 
 export type { LiveCounts } from './binding.js';
+export { ADAPTER_KEPT_BYTES, type AdapterKeep, type ControlRequest, PumpAdapter } from './pump-adapter.js';
 export { type ChannelOptions, PumpChannel, type ResetResult } from './pump-channel.js';
 
 const EVENTS_PER_CALL = 256;
 
 export class Pump {
   readonly #channels = new Map<number, PumpChannel>();
+  readonly #adapters = new Map<number, PumpAdapter>();
   readonly #pairs = new Uint32Array(2 * EVENTS_PER_CALL);
   readonly #handle: number;
   #closed = false;
@@ -25,6 +28,13 @@ export class Pump {
   /** The descriptor stays owned by the caller, who closes the channel before it. Throws a SystemError. */
   open(ttyFd: number, options: ChannelOptions): PumpChannel {
     return this.#open(ttyFd, options);
+  }
+
+  /** A virtual USB adapter, unplugged; its ports are opened as channels. Throws a SystemError. */
+  openAdapter(keep?: AdapterKeep): PumpAdapter {
+    const adapter = new PumpAdapter(this.#handle, keep, ({ id }) => this.#adapters.delete(id));
+    this.#adapters.set(adapter.id, adapter);
+    return adapter;
   }
 
   /** Calls `ready` once when a connecting socket is connected or has failed. Close the channel that it gives. */
@@ -65,6 +75,7 @@ export class Pump {
     if (this.#closed) return;
     this.#closed = true;
     for (const channel of [...this.#channels.values()]) channel.close();
+    for (const adapter of [...this.#adapters.values()]) adapter.close();
     binding.destroyPump(this.#handle);
   }
 
@@ -74,25 +85,34 @@ export class Pump {
     return channel;
   }
 
+  #find(id: number): Deliverable | undefined {
+    const { firstAdapter } = binding;
+    return id < firstAdapter ? this.#channels.get(id) : this.#adapters.get(id - firstAdapter);
+  }
+
   #takeEvents(): void {
     if (this.#closed || this.#frozen) return;
     for (;;) {
       const count = binding.takeEvents(this.#handle, this.#pairs);
-      const batch: [PumpChannel, number][] = [];
+      const batch: [Deliverable, number][] = [];
       for (let i = 0; i < count; i++) {
-        const channel = this.#channels.get(this.#pairs[2 * i] ?? -1);
-        if (channel !== undefined) batch.push([channel, this.#pairs[2 * i + 1] ?? 0]);
+        const source = this.#find(this.#pairs[2 * i] ?? -1);
+        if (source !== undefined) batch.push([source, this.#pairs[2 * i + 1] ?? 0]);
       }
-      for (const [channel, bits] of batch) deliver(channel, bits);
+      for (const [source, bits] of batch) deliver(source, bits);
       if (count < EVENTS_PER_CALL || this.#closed) return;
     }
   }
 }
 
-/** One channel's listener that throws takes no event from another; the error ends the process as any uncaught one. */
-function deliver(channel: PumpChannel, bits: number): void {
+interface Deliverable {
+  deliver(bits: number): void;
+}
+
+/** One listener that throws takes no event from another; the error ends the process as any uncaught one. */
+function deliver(source: Deliverable, bits: number): void {
   try {
-    channel.deliver(bits);
+    source.deliver(bits);
   } catch (error) {
     queueMicrotask(() => {
       throw error;

@@ -2,7 +2,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SystemClock } from '../../src/base/clock.js';
 import { silentLog } from '../../src/base/log.js';
 import { Pump } from '../../src/native/pump.js';
 import { DEFAULT_SETTINGS } from '../../src/serial/line.js';
@@ -76,7 +75,7 @@ ttyContract({
   name: 'usbip',
   make() {
     const pump = new Pump();
-    const { driver, tty } = plugInTty(pump, new SystemClock());
+    const { driver, tty } = plugInTty(pump);
     const apps = new Set<() => void>();
     return {
       tty,

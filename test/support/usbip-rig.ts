@@ -1,5 +1,5 @@
 // A session whose tty is a port of a virtual adapter, before the simulator; the kernel's driver is played (ftdi-driver.ts).
-import { type Clock, SystemClock } from '../../src/base/clock.js';
+import { SystemClock } from '../../src/base/clock.js';
 import { silentLog } from '../../src/base/log.js';
 import type { PortPolicy } from '../../src/driver/policy.js';
 import { ServerGate } from '../../src/driver/server-gate.js';
@@ -36,21 +36,19 @@ export interface UsbipRig {
 }
 
 /** The second port of an adapter, as a tty, and who plays the kernel's driver. The tty's close unplugs the adapter. */
-export function plugInTty(pump: Pump, clock: Clock): { driver: FtdiDriver; tty: UsbipTty } {
-  const adapter = new UsbipAdapter(clock);
+export function plugInTty(pump: Pump): { driver: FtdiDriver; tty: UsbipTty } {
+  const adapter = new UsbipAdapter({ pump });
   const [ours, kernels] = socketPair();
   const driver = new FtdiDriver(kernels);
   adapter.plug(ours, DESCRIPTION, () => {});
   const tty = new UsbipTty({
     name: 'ttyNP0',
     port: adapter.port(1),
-    pump,
     path: '/dev/ttyNP0',
     devicePath: () => '/dev/ttyUSB1',
     trouble: () => undefined,
-    clock,
     log: silentLog,
-    released: () => adapter.unplug(),
+    released: () => adapter.close(),
   });
   return { driver, tty };
 }
@@ -68,7 +66,7 @@ export async function startUsbipRig(
   });
   const clock = new SystemClock();
   const pump = new Pump();
-  const { driver, tty } = plugInTty(pump, clock);
+  const { driver, tty } = plugInTty(pump);
   const { dataPort, commandPort } = simulator.port(1);
   const session = new Session({
     tty,

@@ -5,8 +5,11 @@ import type { Log } from '../../base/log.js';
 import type { AdoptedPort, ConnectionKeeper } from '../../driver/session.js';
 import { type DescriptorKind, descriptorKind } from '../../native/descriptor.js';
 import { KeepFile } from '../../native/keep-file.js';
+import { ADAPTER_KEPT_BYTES } from '../../native/pump.js';
 import { closeFd, endConnection } from '../../native/socket.js';
 import type { PtyKeeper } from '../../tty/pty.js';
+import type { AdapterKeeper, AdoptedAdapter } from '../../tty/usbip/host.js';
+import type { UsbipTtyKeeper } from '../../tty/usbip/tty.js';
 import type { DescriptorStore } from './descriptor-store.js';
 
 /** The pump's own: what was in hand between a read and a write. */
@@ -20,9 +23,12 @@ const KINDS: Readonly<Record<Role, DescriptorKind>> = {
 };
 
 const ROLES = Object.keys(KINDS).length;
+/** Of a virtual adapter: its socket to the kernel, and its file. */
+const ADAPTER_SOCKET = /^usbip-(.+)$/;
 
 export interface AdoptedTty {
-  readonly pty: { readonly fd: number; readonly file: KeepFile };
+  /** Its file, and its master where it is a PTY. */
+  readonly tty: { readonly master: number | undefined; readonly file: KeepFile };
   readonly port: AdoptedPort;
 }
 
@@ -70,7 +76,7 @@ export class PortKeepers {
     this.#hand?.write(daemon);
   }
 
-  tty(name: string): PtyKeeper | undefined {
+  pty(name: string): PtyKeeper | undefined {
     if (!this.present) return undefined;
     return {
       made: (master, file) => {
@@ -79,6 +85,34 @@ export class PortKeepers {
         else this.#forget(name);
       },
       gone: () => this.#forget(name),
+    };
+  }
+
+  usbipTty(name: string): UsbipTtyKeeper | undefined {
+    if (!this.present) return undefined;
+    return {
+      made: (file) => {
+        if (this.#hasRoom(name) && this.#put('state', name, file.fd)) this.#kept.add(name);
+        else this.#forget(name);
+      },
+      gone: () => this.#forget(name),
+    };
+  }
+
+  /** Of all virtual adapters. To be asked for once. */
+  adapters(): AdapterKeeper | undefined {
+    if (!this.present) return undefined;
+    const forget = (serial: string) => {
+      this.#store.remove(`usbip-${serial}`);
+      this.#store.remove(`adapter-${serial}`);
+    };
+    return {
+      adopted: this.#store.adopted.flatMap((name) => this.#adoptAdapter(ADAPTER_SOCKET.exec(name)?.[1]) ?? []),
+      made: (serial, fd, file) => {
+        if (this.#store.put(`adapter-${serial}`, file.fd) && this.#store.put(`usbip-${serial}`, fd)) return;
+        forget(serial);
+      },
+      gone: forget,
     };
   }
 
@@ -95,20 +129,28 @@ export class PortKeepers {
     };
   }
 
-  /** What an earlier process left of the port; the caller's from now on. */
-  adopt(name: string): AdoptedTty | undefined {
-    const fd = this.#take(`tty-${name}`, KINDS.tty);
-    if (fd === undefined) {
+  /**
+   * What an earlier process left of the port; the caller's from now on.
+   * @param usbip it is a port of a virtual adapter now; what was a PTY is ended then, and the other way round
+   */
+  adopt(name: string, usbip: boolean): AdoptedTty | undefined {
+    const master = this.#take(`tty-${name}`, KINDS.tty);
+    if (usbip !== (master === undefined)) {
+      if (master !== undefined) closeFd(master);
       this.#discard(name);
       return undefined;
     }
     const state = this.#take(`state-${name}`, KINDS.state);
+    if (usbip && state === undefined) {
+      this.#discard(name);
+      return undefined;
+    }
     let file: KeepFile;
     try {
       file = state === undefined ? KeepFile.create(name) : new KeepFile(state);
     } catch (error) {
       this.#log.log('warn', `${name} is made anew: ${messageOf(error)}`);
-      closeFd(fd);
+      if (master !== undefined) closeFd(master);
       this.#discard(name);
       return undefined;
     }
@@ -120,7 +162,7 @@ export class PortKeepers {
     const whole = data !== undefined && command !== undefined;
     if (!whole) for (const half of [data, command]) if (half !== undefined) this.#end(half);
     if (!whole) this.#disconnect(name);
-    return { pty: { fd, file }, port: { record: file.read(), connection: whole ? { data, command } : undefined } };
+    return { tty: { master, file }, port: { record: file.read(), connection: whole ? { data, command } : undefined } };
   }
 
   /** After all ports are made: what belongs to none of them. */
@@ -129,6 +171,17 @@ export class PortKeepers {
     if (names.length === 0) return;
     const some = names.slice(0, 4).join(', ');
     this.#log.log('warn', `${names.length} kept descriptors belong to no port of the configuration, closed: ${some}`);
+  }
+
+  #adoptAdapter(serial: string | undefined): AdoptedAdapter | undefined {
+    if (serial === undefined) return undefined;
+    const fd = this.#take(`usbip-${serial}`, 'unix');
+    const state = this.#take(`adapter-${serial}`, 'memfd');
+    if (fd !== undefined && state !== undefined) return { serial, fd, file: new KeepFile(state, ADAPTER_KEPT_BYTES) };
+    for (const half of [fd, state]) if (half !== undefined) closeFd(half);
+    this.#store.remove(`usbip-${serial}`);
+    this.#store.remove(`adapter-${serial}`);
+    return undefined;
   }
 
   /** Room is for whole ports: one without its connection would lose more than one that is ended cleanly. */

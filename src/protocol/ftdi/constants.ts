@@ -5,7 +5,6 @@ export const MODEM_CONTROL = 1;
 export const FLOW_CONTROL = 2;
 export const BAUD_RATE = 3;
 export const LINE = 4;
-export const MODEM_STATUS = 5;
 export const EVENT_CHARACTER = 6;
 export const ERROR_CHARACTER = 7;
 export const SET_LATENCY = 9;
@@ -27,7 +26,7 @@ export const FLOW_XON_XOFF = 0x0400;
 /** LINE, in wValue. */
 export const LINE_BREAK = 0x4000;
 
-/** The two status bytes. */
+/** The two status bytes. The rest of the second (break, transmitter empty) is the pump's: native-bindings/usbip. */
 export const CTS = 0x10;
 export const DSR = 0x20;
 export const RI = 0x40;
@@ -37,7 +36,3 @@ export const RESERVED = 0x01;
 export const OVERRUN = 0x02;
 export const PARITY = 0x04;
 export const FRAMING = 0x08;
-export const BREAK = 0x10;
-export const HOLDING_EMPTY = 0x20;
-export const TRANSMITTER_EMPTY = 0x40;
-export const STATUS_BYTES = 2;

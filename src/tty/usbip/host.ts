@@ -6,9 +6,13 @@ import { dirname, join, resolve } from 'node:path';
 import type { Clock, Timer } from '../../base/clock.js';
 import { messageOf } from '../../base/fault.js';
 import type { Log } from '../../base/log.js';
+import { KeepFile } from '../../native/keep-file.js';
+import { ADAPTER_KEPT_BYTES, type Pump } from '../../native/pump.js';
+import { closeFd, endConnection } from '../../native/socket.js';
 import { MAX_INTERFACES, type Speed } from '../../protocol/usbip/descriptors.js';
 import { type AdapterPort, UsbipAdapter } from './adapter.js';
 import { describeDevice } from './identity.js';
+import { formatKeptAdapter, type KeptAdapter, parseKeptAdapter } from './kept-adapter.js';
 
 const RETRY_MS = 1000;
 /** Names that change in one go are one change. */
@@ -20,7 +24,24 @@ export interface PlugRequest {
   readonly interfaces: number;
 }
 
+/** What an earlier process left of an adapter: its socket and its file, ours from now on. */
+export interface AdoptedAdapter {
+  readonly serial: string;
+  readonly fd: number;
+  readonly file: KeepFile;
+}
+
+/** Who holds the descriptors of adapters beside us, so that they outlive this process. */
+export interface AdapterKeeper {
+  readonly adopted: readonly AdoptedAdapter[];
+  made(serial: string, fd: number, file: KeepFile): void;
+  gone(serial: string): void;
+}
+
 export interface UsbipHostOptions {
+  readonly pump: Pump;
+  /** Absent: nothing outlives this process. */
+  readonly keeper?: AdapterKeeper | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** Where udev's rule looks names up: lines "SERIAL INTERFACE NAME [ALIAS ...]". */
@@ -42,8 +63,12 @@ export interface UsbipPlace {
 interface Group {
   readonly serial: string;
   readonly adapter: UsbipAdapter;
+  readonly file: KeepFile | undefined;
   /** Of each interface the names; undefined: free. */
   readonly names: (readonly string[] | undefined)[];
+  /** Whose an interface was in an earlier process: nobody else gets it until `settle`. */
+  left: readonly (readonly string[] | null)[];
+  speed: Speed | undefined;
   /** How many interfaces the device has that is plugged. */
   plugged: number;
   trouble: string | undefined;
@@ -59,14 +84,17 @@ export class UsbipHost {
 
   constructor(options: UsbipHostOptions) {
     this.#o = options;
+    for (const adopted of options.keeper?.adopted ?? []) this.#adopt(adopted);
   }
 
-  /** A port for a tty, now; the kernel's device follows. */
+  /** A port for a tty, now; the kernel's device follows. The one that it had in an earlier process, where that goes on. */
   take(name: string, aliases: readonly string[]): UsbipPlace {
-    const group = this.#groups.find((candidate) => freePort(candidate) !== undefined) ?? this.#add();
-    const index = freePort(group) ?? 0;
+    const had = this.#groups.find((group) => portOf(group, name) >= 0);
+    const group = had ?? this.#groups.find((candidate) => freePort(candidate) !== undefined) ?? this.#add();
+    const index = had ? portOf(had, name) : (freePort(group) ?? 0);
     group.names[index] = [name, ...aliases];
     this.#writeNames();
+    this.#remember(group);
     // After all that are taken in one go.
     if (!group.adapter.plugged) this.#later(group, 0);
     return {
@@ -85,22 +113,48 @@ export class UsbipHost {
     }
   }
 
+  /** Every tty that goes on has taken its port: what is left belongs to nobody. */
+  settle(): void {
+    for (const group of [...this.#groups]) {
+      group.left = [];
+      group.adapter.settle();
+      this.#remember(group);
+      this.#endIfUnused(group);
+    }
+    this.#writeNames();
+  }
+
+  /** After the ttys. */
   close(): void {
     this.#closed = true;
     this.#announcement?.cancel();
-    for (const group of this.#groups) this.#unplug(group);
+    for (const group of this.#groups) this.#end(group);
   }
 
   #add(): Group {
     const used = new Set(this.#groups.map(({ serial }) => serial));
     let n = 0;
     while (used.has(`ttynp${n}`)) n++;
+    const serial = `ttynp${n}`;
+    return this.#make(serial, this.#o.keeper && KeepFile.create(serial, ADAPTER_KEPT_BYTES));
+  }
+
+  #make(serial: string, file: KeepFile | undefined, kept?: KeptAdapter): Group {
+    const adapter = new UsbipAdapter({
+      pump: this.#o.pump,
+      file,
+      adopt: kept?.ports,
+      changed: () => this.#remember(group),
+    });
     const group: Group = {
-      serial: `ttynp${n}`,
-      adapter: new UsbipAdapter(this.#o.clock),
+      serial,
+      adapter,
+      file,
       names: [],
-      plugged: 0,
-      trouble: 'the kernel has no device yet',
+      left: kept?.names ?? [],
+      speed: kept?.speed,
+      plugged: kept?.interfaces ?? 0,
+      trouble: kept ? undefined : 'the kernel has no device yet',
       attaching: false,
       timer: undefined,
     };
@@ -108,18 +162,59 @@ export class UsbipHost {
     return group;
   }
 
+  /** One that cannot be gone on with is unplugged: its applications are hung up. */
+  #adopt({ serial, fd, file }: AdoptedAdapter): void {
+    const kept = parseKeptAdapter(file.read());
+    try {
+      if (kept?.serial !== serial) throw new Error('its record is of another version');
+      const group = this.#make(serial, file, kept);
+      const description = describeDevice(kept.speed, serial, kept.interfaces);
+      group.adapter.plug(fd, description, (reason) => this.#lost(group, reason), true);
+    } catch (error) {
+      this.#o.log.log('warn', `${serial} cannot be gone on with, and is plugged in anew: ${messageOf(error)}`);
+      endConnection(fd);
+      closeFd(fd);
+      file.close();
+      this.#o.keeper?.gone(serial);
+    }
+  }
+
+  #remember(group: Group): void {
+    const { serial, speed, plugged: interfaces, adapter, file } = group;
+    if (!file || !speed || interfaces === 0) return;
+    // Who is not back yet is remembered too: this process may be killed in the middle of its start.
+    const names = Array.from({ length: MAX_INTERFACES }, (_, i) => group.names[i] ?? group.left[i] ?? null);
+    try {
+      file.write(formatKeptAdapter({ serial, speed, interfaces, names, ports: adapter.states }));
+    } catch (error) {
+      this.#o.log.log('warn', `${serial}: a restart will not go on with it: ${messageOf(error)}`);
+    }
+  }
+
   #release(group: Group, index: number): void {
     group.names[index] = undefined;
     this.#writeNames();
-    if (group.names.some((names) => names !== undefined)) return;
-    this.#unplug(group);
+    this.#remember(group);
+    this.#endIfUnused(group);
+  }
+
+  #endIfUnused(group: Group): void {
+    if (group.names.some((names) => names !== undefined) || group.left.some((names) => names !== null)) return;
     this.#groups.splice(this.#groups.indexOf(group), 1);
+    this.#end(group);
+  }
+
+  #end(group: Group): void {
+    this.#unplug(group);
+    group.adapter.close();
+    group.file?.close();
   }
 
   #unplug(group: Group): void {
     group.timer?.cancel();
     group.adapter.unplug();
     group.plugged = 0;
+    this.#o.keeper?.gone(group.serial);
   }
 
   #later(group: Group, ms: number): void {
@@ -136,11 +231,16 @@ export class UsbipHost {
     try {
       const { fd, speed } = await this.#o.attach({ serial: group.serial, interfaces });
       group.attaching = false;
+      if (this.#closed || !this.#groups.includes(group)) {
+        closeFd(fd);
+        return;
+      }
       group.plugged = interfaces;
+      group.speed = speed;
       group.adapter.plug(fd, describeDevice(speed, group.serial, interfaces), (reason) => this.#lost(group, reason));
-      if (this.#closed || !this.#groups.includes(group)) this.#unplug(group);
-      else if (group.trouble !== undefined)
-        this.#o.log.log('info', `${group.serial}: ${interfaces} ports in the kernel`);
+      this.#remember(group);
+      if (group.file) this.#o.keeper?.made(group.serial, fd, group.file);
+      if (group.trouble !== undefined) this.#o.log.log('info', `${group.serial}: ${interfaces} ports in the kernel`);
       group.trouble = undefined;
     } catch (error) {
       group.attaching = false;
@@ -150,6 +250,7 @@ export class UsbipHost {
 
   #lost(group: Group, reason: string): void {
     group.plugged = 0;
+    this.#o.keeper?.gone(group.serial);
     this.#troubled(group, reason);
   }
 
@@ -189,8 +290,14 @@ export class UsbipHost {
 }
 
 /** Of the device that is plugged; before that, of one that can still grow. */
-function freePort({ names, plugged }: Group): number | undefined {
+function freePort({ names, left, plugged }: Group): number | undefined {
   const limit = plugged > 0 ? plugged : MAX_INTERFACES;
-  for (let index = 0; index < limit; index++) if (names[index] === undefined) return index;
+  for (let index = 0; index < limit; index++)
+    if (names[index] === undefined && (left[index] ?? null) === null) return index;
   return undefined;
+}
+
+/** The port that a tty had in an earlier process, and has not taken yet; -1: none. */
+function portOf({ names, left }: Group, name: string): number {
+  return left.findIndex((had, index) => had?.[0] === name && names[index] === undefined);
 }

@@ -1,10 +1,10 @@
 // The usbip backend: one port of a virtual adapter, whose tty the kernel makes. Carries everything that a serial port of the
 // kernel has; its name under /dev belongs to udev. An application cannot be hung up alone: the adapter is one device.
-import type { Clock, Timer } from '../../base/clock.js';
+import { messageOf } from '../../base/fault.js';
 import type { Log } from '../../base/log.js';
 import type { Channel, ChannelCounters, ChannelEvent } from '../../native/channel.js';
-import type { Pump, PumpChannel } from '../../native/pump.js';
-import { closeFd, socketPair } from '../../native/socket.js';
+import { KeepFile } from '../../native/keep-file.js';
+import type { PumpChannel } from '../../native/pump.js';
 import { type LineReport, type LineSettings, NO_MODEM_LINES, type OutputLines } from '../../serial/line.js';
 import type { NetworkEvent, Tty, TtyCapabilities, TtyEvent } from '../tty.js';
 import type { AdapterEvent, AdapterPort } from './adapter.js';
@@ -29,48 +29,53 @@ export const USBIP_CAPABILITIES: TtyCapabilities = {
 export interface UsbipTtyOptions {
   readonly name: string;
   readonly port: AdapterPort;
-  readonly pump: Pump;
   /** The name that udev makes, and what it leads to now. */
   readonly path: string;
   readonly devicePath: () => string;
   /** Why the kernel has no device for it; undefined: it has. */
   readonly trouble: () => string | undefined;
-  readonly clock: Clock;
   readonly log: Log;
+  /** Absent: nothing outlives this process. */
+  readonly keeper?: UsbipTtyKeeper;
+  /** What an earlier process left of it, where its port goes on too; ours from now on. */
+  readonly adopted?: KeepFile;
   /** The port is free for another tty. */
   readonly released: () => void;
 }
 
-interface Stream {
-  readonly near: number;
-  readonly channel: PumpChannel;
+/** Who holds the file of a tty beside us, so that it outlives this process. */
+export interface UsbipTtyKeeper {
+  made(file: KeepFile): void;
+  gone(): void;
 }
-
-/** Whether the last bytes of an application have been taken is looked at this often, and for at most so long. */
-const LOOK_MS = 1;
-const LOOKS = 1000;
 
 export class UsbipTty implements Tty {
   readonly name: string;
   readonly capabilities = USBIP_CAPABILITIES;
-  readonly remember = undefined;
+  readonly remember: ((record: unknown) => void) | undefined;
   readonly #o: UsbipTtyOptions;
-  #stream: Stream;
-  #open = false;
+  readonly #file: KeepFile | undefined;
+  readonly #channel: PumpChannel;
+  #open: boolean;
   #closed = false;
   /** tcdrain waits for what was taken by the time that the session was asked. */
   #draining: number | undefined;
-  #look: Timer | undefined;
   onEvent: (event: TtyEvent) => void = () => {};
   onNetwork: (event: NetworkEvent) => void = () => {};
   onReplaced: (last: ChannelCounters) => void = () => {};
 
+  /** Throws a SystemError where there is no memory for it. */
   constructor(options: UsbipTtyOptions) {
     this.#o = options;
     this.name = options.name;
-    this.#stream = this.#join();
-    options.port.onEvent = (event) => this.#onPort(event);
-    this.#open = options.port.isOpen;
+    const { port, adopted, keeper } = options;
+    this.#file = adopted ?? (keeper && KeepFile.create(options.name));
+    this.#channel = this.#openChannel(adopted !== undefined);
+    this.#channel.onEvent = (event) => this.#onChannel(event);
+    port.onEvent = (event) => this.#onPort(event);
+    this.#open = port.isOpen;
+    this.remember = keeper && ((record) => this.#remember(record));
+    if (this.#file && !adopted) keeper?.made(this.#file);
   }
 
   get path(): string {
@@ -82,7 +87,7 @@ export class UsbipTty implements Tty {
   }
 
   get channel(): Channel {
-    return this.#stream.channel;
+    return this.#channel;
   }
 
   get isOpen(): boolean {
@@ -131,12 +136,11 @@ export class UsbipTty implements Tty {
 
   hangUp(): void {
     this.#o.port.modemLines(NO_MODEM_LINES);
-    this.#stream.channel.drop('down');
+    this.#channel.drop('down');
   }
 
   drained(): void {
-    const { port } = this.#o;
-    if (this.#draining === port.taken) port.transmitterEmpty = true;
+    if (this.#draining !== undefined) this.#o.port.transmitted(this.#draining);
     this.#draining = undefined;
   }
 
@@ -146,39 +150,50 @@ export class UsbipTty implements Tty {
     if (this.#closed) return;
     this.#closed = true;
     this.#open = false;
-    this.#look?.cancel();
     this.#o.port.onEvent = () => {};
     this.#o.port.modemLines(NO_MODEM_LINES);
-    this.#leave();
+    this.#o.keeper?.gone();
+    this.#channel.close();
+    this.#file?.close();
     this.#o.released();
   }
 
-  #join(): Stream {
-    const [near, far] = socketPair();
-    const channel = this.#o.pump.open(near, { kind: 'plain', offline: { mode: 'block' } });
-    channel.onEvent = (event) => this.#onChannel(channel, event);
-    this.#o.port.join(far);
-    return { near, channel };
+  #openChannel(adopt: boolean): PumpChannel {
+    const { port, name, log } = this.#o;
+    const file = this.#file;
+    if (!file) return port.openChannel();
+    try {
+      return port.openChannel({ file, adopt });
+    } catch (error) {
+      if (!adopt) throw error;
+      log.log('warn', `${name}: what was kept of it cannot be read, it starts anew: ${messageOf(error)}`);
+      return port.openChannel({ file, adopt: false });
+    }
   }
 
-  #leave(): void {
-    this.#o.port.leave();
-    this.#stream.channel.close();
-    closeFd(this.#stream.near);
+  #remember(record: unknown): void {
+    if (this.#closed) return;
+    try {
+      this.#file?.write(record);
+    } catch (error) {
+      this.#o.log.log('warn', `${this.name}: a restart will not go on with it: ${messageOf(error)}`);
+    }
   }
 
-  #onChannel(channel: Channel, event: ChannelEvent): void {
-    if (this.#closed || channel !== this.#stream.channel) return;
+  #onChannel(event: ChannelEvent): void {
+    if (this.#closed) return;
     if (event === 'net-end' || event === 'net-error' || event === 'tap') this.onNetwork(event);
   }
 
   #onPort(event: AdapterEvent): void {
     switch (event.type) {
       case 'opened':
-        this.#opened();
+        if (this.#open) break;
+        this.#open = true;
+        this.onEvent(event);
         break;
       case 'settings':
-        this.#stream.channel.stop('down');
+        this.#channel.stop('down');
         this.onEvent(event);
         break;
       case 'lines':
@@ -189,46 +204,20 @@ export class UsbipTty implements Tty {
         this.#asked();
         break;
       case 'closed':
-        this.#lastClose(0);
+        if (!this.#open) break;
+        this.#open = false;
+        this.#draining = undefined;
+        this.onEvent(event);
         break;
       default:
         event satisfies never;
     }
   }
 
-  #opened(): void {
-    // Who opens before we have seen the end of the last use: that one is over.
-    if (this.#look) this.#endOfUse();
-    if (this.#open) return;
-    this.#open = true;
-    this.onEvent({ type: 'opened' });
-  }
-
   /** tcdrain asks the adapter again and again; so does whoever reads the modem lines. */
   #asked(): void {
-    const { port } = this.#o;
-    if (port.transmitterEmpty || this.#draining !== undefined) return;
-    if (this.#stream.channel.counters.downTaken < port.taken) return;
-    this.#draining = port.taken;
+    if (this.#draining !== undefined) return;
+    this.#draining = this.#channel.counters.downTaken;
     this.onEvent({ type: 'drain' });
-  }
-
-  /** Everything that was written is to be taken by the channel before the close is told. */
-  #lastClose(looks: number): void {
-    const { port, clock } = this.#o;
-    if (this.#stream.channel.counters.downTaken >= port.taken || looks >= LOOKS) {
-      this.#endOfUse();
-      return;
-    }
-    this.#look = clock.after(LOOK_MS, () => this.#lastClose(looks + 1));
-  }
-
-  #endOfUse(): void {
-    this.#look?.cancel();
-    this.#look = undefined;
-    if (!this.#open) return;
-    this.#open = false;
-    this.#stream.channel.drop('up');
-    this.onEvent({ type: 'closed' });
   }
 }

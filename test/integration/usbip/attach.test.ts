@@ -8,6 +8,7 @@ import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { SystemClock } from '../../../src/base/clock.js';
 import { AttachHelper } from '../../../src/cli/usbip/attach-helper.js';
+import { Pump } from '../../../src/native/pump.js';
 import { closeFd } from '../../../src/native/socket.js';
 import { listenUnix } from '../../../src/native/unix-socket.js';
 import { UsbipAdapter } from '../../../src/tty/usbip/adapter.js';
@@ -29,6 +30,7 @@ let logged: string[];
 let stop: () => Promise<void>;
 let adapters: UsbipAdapter[];
 let before: string[];
+let pump: Pump;
 
 function sockets(): string[] {
   return readdirSync('/proc/self/fd').flatMap((fd) => {
@@ -43,6 +45,7 @@ function sockets(): string[] {
 
 beforeEach(() => {
   before = sockets();
+  pump = new Pump();
   dir = mkdtempSync(join(tmpdir(), 'ttynp-usbip-'));
   path = join(dir, 'helper.sock');
   logged = [];
@@ -51,7 +54,8 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
-  for (const adapter of adapters) adapter.unplug();
+  for (const adapter of adapters) adapter.close();
+  pump.close();
   await stop();
   await eventually(() => expect(kernel?.sockets ?? 0).toBe(0));
   tree?.remove();
@@ -86,7 +90,7 @@ async function plugIn(request: Partial<AttachOptions['request']> = {}, says = re
   const { fd, speed } = await attachDevice(options(request));
   const description = describeDevice(speed, says.serial ?? 'alpha', says.interfaces ?? 2);
   const lost: string[] = [];
-  const adapter = new UsbipAdapter(clock);
+  const adapter = new UsbipAdapter({ pump });
   adapter.plug(fd, description, (reason) => lost.push(reason));
   adapters.push(adapter);
   return { adapter, speed, lost };

@@ -95,9 +95,9 @@ function begin({ limit = 100, present = true } = {}) {
   const store = new ModelStore(stored, limit, present);
   const keepers = new PortKeepers(store, log);
   const adopt = (name: string) => {
-    const adopted = keepers.adopt(name);
+    const adopted = keepers.adopt(name, false);
     if (!adopted) return undefined;
-    mine.push(adopted.pty.fd, adopted.pty.file.fd);
+    mine.push(adopted.tty.master ?? -1, adopted.tty.file.fd);
     const { connection } = adopted.port;
     if (connection) mine.push(connection.data, connection.command);
     return adopted;
@@ -162,7 +162,7 @@ test('a tty without its state: the application stays, the state is made anew, an
   const port = adopt('a');
   expect(port?.port.record).toBeUndefined();
   expect(names()).toContain('state-a');
-  expect(fstatSync(stored.get('state-a') ?? -1).ino).toBe(fstatSync(port?.pty.file.fd ?? -1).ino);
+  expect(fstatSync(stored.get('state-a') ?? -1).ino).toBe(fstatSync(port?.tty.file.fd ?? -1).ino);
 });
 
 test('a state without its tty is discarded, and what the new tty puts under the name stays', async () => {
@@ -174,7 +174,7 @@ test('a state without its tty is discarded, and what the new tty puts under the 
   const fresh = KeepFile.create('fresh');
   const master = await pty();
   mine.push(fresh.fd, master);
-  keepers.tty('a')?.made(master, fresh);
+  keepers.pty('a')?.made(master, fresh);
   keepers.discardRest();
   expect(names()).toEqual(['state-a', 'tty-a']);
   expect(fstatSync(stored.get('state-a') ?? -1).ino).toBe(fstatSync(fresh.fd).ino);
@@ -225,7 +225,7 @@ test('room is for whole ports, and the pump', async () => {
     const file = KeepFile.create(name);
     const master = await pty();
     mine.push(file.fd, master);
-    keepers.tty(name)?.made(master, file);
+    keepers.pty(name)?.made(master, file);
   }
   expect(['a', 'b', 'c'].map((name) => keepers.isKept(name))).toEqual([true, false, false]);
   expect(log.lines).toHaveLength(1);
@@ -235,7 +235,7 @@ test('room is for whole ports, and the pump', async () => {
   expect(names()).toEqual(['pump', 'state-a', 'tty-a']);
   keepers.connection('a', 'there')?.made(connection);
   expect(names()).toEqual(['command-a', 'data-a', 'pump', 'state-a', 'tty-a']);
-  keepers.tty('a')?.gone();
+  keepers.pty('a')?.gone();
   expect(names()).toEqual(['pump']);
 });
 
@@ -265,6 +265,6 @@ test.each([[null], ['text'], [{}], [{ version: 3 }]])('a pump file that says %j 
 test('without a store nothing is kept, and what there is can be adopted still', async () => {
   await left(WHOLE);
   const { keepers, adopt } = begin({ present: false });
-  expect([keepers.hand(), keepers.tty('a'), keepers.connection('a', '')]).toEqual([undefined, undefined, undefined]);
+  expect([keepers.hand(), keepers.pty('a'), keepers.connection('a', '')]).toEqual([undefined, undefined, undefined]);
   expect(adopt('a')?.port.connection).toBeDefined();
 });

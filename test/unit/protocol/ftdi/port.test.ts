@@ -2,19 +2,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { divisorCode, rateOfCode } from '../../../../src/protocol/ftdi/baud-rate.js';
-import { type FtdiEvent, FtdiPort } from '../../../../src/protocol/ftdi/port.js';
+import { errorStatus, type FtdiEvent, FtdiPort, modemStatus } from '../../../../src/protocol/ftdi/port.js';
 
 function make() {
   const port = new FtdiPort();
   const events: FtdiEvent[] = [];
   const request = (number: number, value = 0, index = 1) =>
     port.control({ requestType: 0x40, request: number, value, index, length: 0 }, (event) => events.push(event));
-  const packet = (data = '', room = 512) => {
-    const into = Buffer.alloc(room);
-    const { length, used } = port.packet(into, room, Buffer.from(data));
-    return { bytes: into.subarray(0, length).toString('hex'), used };
-  };
-  return { port, events, request, packet };
+  return { port, events, request };
 }
 
 // The divisor 12e6/9600 = 1250 (0x04e2), high-speed clock: bit 17, which wIndex carries as 0x0200.
@@ -112,31 +107,29 @@ test('what nobody knows is refused, and changes nothing', () => {
   expect(events).toEqual([]);
 });
 
-test('packets: two status bytes, then as much as there is room for', () => {
-  const { port, packet } = make();
-  expect(packet('ab')).toEqual({ bytes: '01606162', used: 2 });
-  expect(packet('abcdef', 5)).toEqual({ bytes: '0160616263', used: 3 });
-  port.modemLines({ cts: true, dsr: true, dcd: true, ri: true });
-  expect(port.due).toBe(true);
-  expect(packet()).toEqual({ bytes: 'f160', used: 0 });
-  expect(port.due).toBe(false);
-  port.modemLines({ cts: true, dsr: true, dcd: true, ri: true });
-  expect(port.due).toBe(false);
-  port.transmitterEmpty = false;
-  expect(packet()).toEqual({ bytes: 'f120', used: 0 });
+test('what was set is another state, what was not is the same; a port goes on from it', () => {
+  const { port, request } = make();
+  const first = port.state;
+  request(1, 0x0303);
+  request(4, 0x4207);
+  expect(port.state).not.toBe(first);
+  const second = port.state;
+  request(1, 0x0303);
+  request(4, 0x4207);
+  request(9, 16);
+  expect(port.state).toBe(second);
+  const next = new FtdiPort(JSON.parse(JSON.stringify(second)));
+  expect(next.state).toEqual(second);
+  next.reset();
+  expect(next.state).toEqual({ settings: second.settings, lines: { dtr: false, rts: false }, break: false });
 });
 
-test('an error marks the next byte, which goes alone; a break goes at once with one NUL', () => {
-  const { port, packet } = make();
-  port.lineErrors({ parity: true, framing: false, overrun: false, bufferOverrun: false });
-  expect(port.due).toBe(false);
-  expect(packet('ab')).toEqual({ bytes: '016461', used: 1 });
-  expect(packet('b')).toEqual({ bytes: '016062', used: 1 });
-  port.lineErrors({ parity: false, framing: true, overrun: true, bufferOverrun: false });
-  port.forgetErrors();
-  expect(packet('c')).toEqual({ bytes: '016063', used: 1 });
-  port.lineBreak();
-  expect(port.due).toBe(true);
-  expect(packet('d')).toEqual({ bytes: '017000', used: 0 });
-  expect(packet('d')).toEqual({ bytes: '016064', used: 1 });
+test('the status bytes', () => {
+  expect(modemStatus({ cts: false, dsr: false, dcd: false, ri: false })).toBe(0x01);
+  expect(modemStatus({ cts: true, dsr: false, dcd: true, ri: false })).toBe(0x91);
+  expect(modemStatus({ cts: false, dsr: true, dcd: false, ri: true })).toBe(0x61);
+  const none = { parity: false, framing: false, overrun: false, bufferOverrun: false };
+  expect(errorStatus({ ...none, parity: true, framing: true })).toBe(0x0c);
+  expect(errorStatus({ ...none, overrun: true })).toBe(0x02);
+  expect(errorStatus({ ...none, bufferOverrun: true })).toBe(0x02);
 });

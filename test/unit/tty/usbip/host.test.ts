@@ -4,16 +4,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Log } from '../../../../src/base/log.js';
-import { closeFd, socketPair } from '../../../../src/native/socket.js';
-import { type PlugRequest, UsbipHost } from '../../../../src/tty/usbip/host.js';
+import { KeepFile } from '../../../../src/native/keep-file.js';
+import { ADAPTER_KEPT_BYTES, Pump } from '../../../../src/native/pump.js';
+import { closeFd, dup, shutdownFd, socketPair } from '../../../../src/native/socket.js';
+import { type AdapterKeeper, type PlugRequest, UsbipHost } from '../../../../src/tty/usbip/host.js';
+import { FtdiDriver } from '../../../support/ftdi-driver.js';
 import { ManualClock } from '../../../support/manual-clock.js';
 
 let dir = '';
 const kernels: number[] = [];
+let pump: Pump;
 beforeEach(() => {
+  pump = new Pump();
   dir = mkdtempSync(join(tmpdir(), 'ttynp-usbip-'));
 });
 afterEach(() => {
+  pump.close();
   for (const fd of kernels.splice(0)) closeFd(fd);
   rmSync(dir, { recursive: true });
 });
@@ -22,7 +28,38 @@ const turns = async () => {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
 };
 
-function make(refuse: () => string | undefined = () => undefined) {
+/** The store of a service manager: what was put there, by serial. */
+class Store {
+  readonly kept = new Map<string, { fd: number; file: number }>();
+
+  keeper(): AdapterKeeper {
+    const adopted = [...this.kept].map(([serial, { fd, file }]) => ({
+      serial,
+      fd: dup(fd),
+      file: new KeepFile(dup(file), ADAPTER_KEPT_BYTES),
+    }));
+    return {
+      adopted,
+      made: (serial, fd, file) => {
+        this.#forget(serial);
+        this.kept.set(serial, { fd: dup(fd), file: dup(file.fd) });
+      },
+      gone: (serial) => this.#forget(serial),
+    };
+  }
+
+  end(): void {
+    for (const serial of [...this.kept.keys()]) this.#forget(serial);
+  }
+
+  #forget(serial: string): void {
+    const { fd, file } = this.kept.get(serial) ?? {};
+    for (const one of [fd, file]) if (one !== undefined) closeFd(one);
+    this.kept.delete(serial);
+  }
+}
+
+function make(refuse: () => string | undefined = () => undefined, store?: Store) {
   const clock = new ManualClock();
   const requests: PlugRequest[] = [];
   const announced: string[] = [];
@@ -31,6 +68,8 @@ function make(refuse: () => string | undefined = () => undefined) {
   const namesFile = join(dir, 'usbip-names');
   const names = () => readFileSync(namesFile, 'utf8');
   const host = new UsbipHost({
+    pump,
+    keeper: store?.keeper(),
     clock,
     log,
     namesFile,
@@ -125,3 +164,77 @@ test('the last port of a device unplugs it', async () => {
   expect(place.port.isOpen).toBe(false);
   host.close();
 });
+
+/** The pump ends, and a new one begins, as in another process: nothing is unplugged. */
+function die(): void {
+  pump.freeze();
+  pump.close();
+  pump = new Pump();
+}
+
+test('a later process goes on with what is plugged, each tty at its port, and releases what is wanted no more', async () => {
+  const store = new Store();
+  const first = make(undefined, store);
+  for (const name of ['a', 'b', 'c']) first.host.take(name, []);
+  first.clock.advance(1);
+  await turns();
+  const kernel = new FtdiDriver(kernels.splice(0)[0] ?? -1);
+  const app = kernel.open(2);
+  await app.setRate(19_200);
+  await app.line(0x0207);
+  expect([...store.kept.keys()]).toEqual(['ttynp0']);
+  die();
+
+  const { host, requests, names, clock } = make(undefined, store);
+  const late = host.take('d', []);
+  const place = host.take('c', []);
+  expect(place.trouble()).toBeUndefined();
+  expect(place.port.isOpen).toBe(true);
+  expect(place.port.settings).toMatchObject({ baudRate: 19_200, dataBits: 7, parity: 'even' });
+  host.settle();
+  // 'd' was never of that device, and its ports were not free yet.
+  expect(names()).toBe('ttynp0 2 c\nttynp1 0 d\n');
+  clock.advance(1);
+  await turns();
+  expect(requests).toEqual([{ serial: 'ttynp1', interfaces: 1 }]);
+  expect(late.trouble()).toBeUndefined();
+  expect(kernel.ended).toBe(false);
+  place.release();
+  await turns();
+  await until(() => kernel.ended);
+  expect([...store.kept.keys()]).toEqual(['ttynp1']);
+  host.close();
+  expect(store.kept.size).toBe(0);
+  app.close();
+  kernel.close();
+  store.end();
+});
+
+test('a device that the kernel gave up meanwhile, and one of another version, are plugged anew', async () => {
+  for (const broken of [false, true]) {
+    const store = new Store();
+    const first = make(undefined, store);
+    first.host.take('a', []);
+    first.clock.advance(1);
+    await turns();
+    const kept = store.kept.get('ttynp0');
+    if (broken) new KeepFile(kept?.file ?? -1, ADAPTER_KEPT_BYTES).write({ version: 99 });
+    else for (const fd of kernels) shutdownFd(fd, 'both');
+    die();
+
+    const { host, requests, clock } = make(undefined, store);
+    const place = host.take('a', []);
+    host.settle();
+    await until(() => place.trouble() !== undefined);
+    clock.advance(1000);
+    await turns();
+    expect(requests).toEqual([{ serial: 'ttynp0', interfaces: 1 }]);
+    expect(place.trouble()).toBeUndefined();
+    host.close();
+    expect(store.kept.size).toBe(0);
+  }
+});
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1));
+}

@@ -1,0 +1,362 @@
+// An adapter's life: the calls that open, plug, answer and close it, its turns, its timers. Every call takes the pump's lock,
+// and sends by itself what it has to tell the kernel; only what a channel does is left to the pump's thread.
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "usbip.h"
+
+#define ROUNDS 4
+#define CUT_NS (1 * NS_PER_MS)
+#define ERRORS_NS (100 * NS_PER_MS)
+
+static struct adapter *find(pump *p, uint32_t id) {
+  return id < USBIP_MAX_ADAPTERS ? p->adapters[id] : NULL;
+}
+
+static struct usb_port *find_port(const struct adapter *a, uint32_t index) {
+  return a != NULL && index < USB_PORTS ? &a->kept->ports[index] : NULL;
+}
+
+void usb_arm(struct adapter *a, uint64_t at) {
+  if (at < a->timer) a->timer = at;
+  if (at >= a->pump->next_timer) return;
+  a->pump->next_timer = at;
+  if (!pthread_equal(pthread_self(), a->pump->thread)) pump_wake(a->pump);
+}
+
+void usb_touch(struct adapter *a) {
+  a->dirty = true;
+  a->pump->has_answers = true;
+}
+
+// The device is gone, and whoever owns the socket is told why. Once.
+void usb_fail(struct adapter *a, const char *reason) {
+  if (a->lost != NULL) return;
+  a->lost = reason;
+  a->lost_untold = true;
+  a->pump->has_events = true;
+}
+
+void usb_push(struct adapter *a, const struct usb_request *request) {
+  struct usb_kept *k = a->kept;
+  while (k->requests_head != k->requests_tail && !k->requests[k->requests_head % USB_REQUESTS].live) k->requests_head++;
+  if (k->requests_tail - k->requests_head >= USB_REQUESTS) {
+    usb_fail(a, "more requests wait than a serial driver makes");
+    return;
+  }
+  struct usb_request *slot = &k->requests[k->requests_tail % USB_REQUESTS];
+  *slot = *request;
+  slot->live = true;
+  atomic_signal_fence(memory_order_seq_cst);
+  k->requests_tail++;
+  usb_count_waits(a);
+  a->requests_untold = true;
+  a->pump->has_events = true;
+}
+
+// A port's bytes keep their place behind what its driver asked for.
+void usb_count_waits(struct adapter *a) {
+  const struct usb_kept *k = a->kept;
+  uint8_t waits[USB_PORTS] = {0};
+  for (uint32_t i = k->requests_head; i != k->requests_tail; i++) {
+    const struct usb_request *r = &k->requests[i % USB_REQUESTS];
+    uint32_t port = (uint32_t)r->setup[4] - 1;
+    if (r->live && r->kind == USBIP_CONTROL && (r->setup[0] & 0x60) == 0x40 && port < USB_PORTS) waits[port]++;
+  }
+  for (uint32_t i = 0; i < USB_PORTS; i++) {
+    if (waits[i] == 0 && a->waits[i] > 0 && a->channels[i] != NULL) pump_mark_dirty(a->channels[i]);
+    a->waits[i] = waits[i];
+  }
+}
+
+uint32_t usb_take_events(struct adapter *a) {
+  uint32_t events = a->asked | (a->requests_untold ? USBIP_REQUESTS : 0) | (a->lost_untold ? USBIP_LOST : 0);
+  a->asked = 0;
+  a->requests_untold = false;
+  a->lost_untold = false;
+  return events;
+}
+
+static void update_interest(struct adapter *a) {
+  if (a->fd < 0) return;
+  bool waits = a->kept->replies.head != a->kept->replies.tail;
+  uint32_t wanted = a->lost != NULL ? 0 : (a->cut ? 0 : EPOLLIN) | (waits ? EPOLLOUT : 0);
+  pump_watch_adapter(a, wanted);
+}
+
+// Ports that had to wait for room among the answers go on.
+static void wake_ports(struct adapter *a) {
+  for (uint32_t i = 0; i < a->kept->interfaces; i++) {
+    if (a->channels[i] != NULL) pump_mark_dirty(a->channels[i]);
+    else usb_discard_out(a, i);
+  }
+}
+
+void usb_flush(struct adapter *a) {
+  a->dirty = false;
+  if (a->fd < 0 || a->lost != NULL) return;
+  if (!usb_send(a)) usb_fail(a, "the kernel has let go of the device");
+  update_interest(a);
+}
+
+void usb_flush_all(pump *p) {
+  p->has_answers = false;
+  for (uint32_t i = 0; i < USBIP_MAX_ADAPTERS; i++) {
+    if (p->adapters[i] != NULL && p->adapters[i]->dirty) usb_flush(p->adapters[i]);
+  }
+}
+
+void usb_work(struct adapter *a, uint32_t ready) {
+  if (a->fd < 0 || a->lost != NULL) return;
+  if (ready & EPOLLOUT) {
+    usb_flush(a);
+    wake_ports(a);
+  }
+  for (int round = 0; round < ROUNDS && a->lost == NULL; round++) {
+    if (!usb_receive(a)) break;
+  }
+  if (a->cut) usb_arm(a, a->pump->now + CUT_NS);
+  update_interest(a);
+}
+
+static void run_timer(struct adapter *a) {
+  a->timer = NEVER;
+  if (a->fd < 0 || a->lost != NULL) return;
+  usb_port_timers(a);
+  for (uint32_t i = 0; i < a->kept->interfaces; i++) {
+    struct channel *c = a->channels[i];
+    if (c != NULL && park_length(&c->parked[UP]) > 0) usb_port_works(a, i);
+  }
+  if (a->cut) usb_work(a, 0);
+}
+
+void usb_run_timers(pump *p) {
+  for (uint32_t i = 0; i < USBIP_MAX_ADAPTERS; i++) {
+    struct adapter *a = p->adapters[i];
+    if (a == NULL) continue;
+    if (a->timer <= p->now) run_timer(a);
+    if (a->timer < p->next_timer) p->next_timer = a->timer;
+  }
+}
+
+int usbip_open(pump *p, int keep_fd, bool adopt) {
+  struct adapter *a = calloc(1, sizeof *a);
+  if (a == NULL) return -ENOMEM;
+  a->pump = p;
+  a->fd = -1;
+  a->timer = NEVER;
+  if (usb_map(a, keep_fd, adopt) == -1) {
+    int error = errno;
+    free(a);
+    return -error;
+  }
+  pump_lock(p);
+  uint32_t id = 0;
+  while (id < USBIP_MAX_ADAPTERS && p->adapters[id] != NULL) id++;
+  if (id < USBIP_MAX_ADAPTERS) {
+    a->id = id;
+    a->generation = ++p->generation;
+    p->adapters[id] = a;
+  }
+  pump_unlock(p);
+  if (id < USBIP_MAX_ADAPTERS) return (int)id;
+  usb_unmap(a);
+  free(a);
+  return -EMFILE;
+}
+
+static int plug(struct adapter *a, int fd, uint32_t interfaces, uint32_t packet_bytes, bool adopt) {
+  if (a->fd >= 0) return -EISCONN;
+  if (interfaces == 0 || interfaces > USB_PORTS || packet_bytes < 8 || packet_bytes > 1024) return -EINVAL;
+  a->fd = fd;
+  a->lost = NULL;
+  a->lost_untold = false;
+  a->cut = false;
+  a->adopting = adopt;
+  if (!adopt) usb_clear(a);
+  a->kept->interfaces = interfaces;
+  a->kept->packet_bytes = packet_bytes;
+  if (pump_watch_adapter(a, EPOLLIN) == -1) {
+    a->fd = -1;
+    return -errno;
+  }
+  if (!adopt) return 0;
+  usb_recover(a);
+  a->requests_untold = true;
+  a->pump->has_events = true;
+  usb_port_timers(a);
+  wake_ports(a);
+  usb_touch(a);
+  pump_wake(a->pump);
+  return 0;
+}
+
+static void unplug(struct adapter *a) {
+  if (a->fd < 0) return;
+  pump_watch_adapter(a, 0);
+  a->fd = -1;
+  a->generation = ++a->pump->generation;
+  for (uint32_t i = 0; i < USB_PORTS; i++) usb_port_closed(a, i);
+  // What was asked is nobody's question any more; that a port was closed is still to be told.
+  bool closed[USB_PORTS] = {false};
+  for (uint32_t i = a->kept->requests_head; i != a->kept->requests_tail; i++) {
+    const struct usb_request *r = &a->kept->requests[i % USB_REQUESTS];
+    if (r->live && r->kind == USBIP_CLOSED) closed[r->port] = true;
+  }
+  usb_clear(a);
+  for (uint32_t i = 0; i < USB_PORTS; i++) {
+    if (closed[i]) usb_push(a, &(struct usb_request){.kind = USBIP_CLOSED, .port = i});
+  }
+  a->asked = 0;
+  a->adopting = false;
+  usb_count_waits(a);
+}
+
+// One call of JavaScript's: `body` works on `a`, and what it has to say is sent.
+#define CALL(...)                  \
+  int result = -ENOENT;            \
+  pump_lock(p);                    \
+  struct adapter *a = find(p, id); \
+  if (a != NULL) {                 \
+    result = 0;                    \
+    __VA_ARGS__;                   \
+    if (a->dirty) usb_flush(a);    \
+  }                                \
+  pump_unlock(p);                  \
+  return result
+
+#define PORT_CALL(...)                         \
+  CALL(                                        \
+    struct usb_port *port = find_port(a, index); \
+    if (port == NULL) result = -EINVAL;        \
+    else __VA_ARGS__)
+
+int usbip_plug(pump *p, uint32_t id, int fd, uint32_t interfaces, uint32_t packet_bytes, bool adopt) {
+  CALL(result = plug(a, fd, interfaces, packet_bytes, adopt));
+}
+
+int usbip_settle(pump *p, uint32_t id) {
+  CALL({
+    a->adopting = false;
+    wake_ports(a);
+  });
+}
+
+int usbip_unplug(pump *p, uint32_t id) {
+  CALL(unplug(a));
+}
+
+int usbip_close(pump *p, uint32_t id) {
+  pump_lock(p);
+  struct adapter *a = find(p, id);
+  if (a != NULL) {
+    if (a->fd >= 0) pump_watch_adapter(a, 0);
+    for (int i = 0; i < USB_PORTS; i++) {
+      if (a->channels[i] != NULL) a->channels[i]->adapter = NULL;
+    }
+    p->adapters[id] = NULL;
+  }
+  pump_unlock(p);
+  if (a == NULL) return -ENOENT;
+  usb_unmap(a);
+  free(a);
+  return 0;
+}
+
+static int take_requests(struct adapter *a, struct usbip_told *told, size_t max) {
+  struct usb_kept *k = a->kept;
+  size_t count = 0;
+  for (uint32_t i = k->requests_head; i != k->requests_tail && count < max; i++) {
+    struct usb_request *r = &k->requests[i % USB_REQUESTS];
+    if (!r->live || r->told) continue;
+    told[count] = (struct usbip_told){.kind = r->kind, .port = r->port, .seqnum = r->seqnum, .in = r->in, .length = r->length};
+    memcpy(told[count].setup, r->setup, sizeof r->setup);
+    r->told = true;
+    if (r->kind == USBIP_CLOSED) r->live = false;
+    count++;
+  }
+  return (int)count;
+}
+
+int usbip_take_requests(pump *p, uint32_t id, struct usbip_told *told, size_t max) {
+  CALL(result = take_requests(a, told, max));
+}
+
+static int answer(struct adapter *a, uint32_t seqnum, int32_t status, const uint8_t *data, size_t length) {
+  for (uint32_t i = a->kept->requests_head; i != a->kept->requests_tail; i++) {
+    struct usb_request *r = &a->kept->requests[i % USB_REQUESTS];
+    if (!r->live || r->kind != USBIP_CONTROL || r->seqnum != seqnum) continue;
+    // Never longer than asked: the kernel would give the device up.
+    size_t asked = (size_t)r->setup[6] | (size_t)r->setup[7] << 8;
+    if (asked > r->length) asked = r->length;
+    if (r->unlinked) r->live = false;
+    else usb_answer_control(a, r, status, data, status != 0 || !r->in ? 0 : length < asked ? length : asked);
+    usb_count_waits(a);
+    return 0;
+  }
+  return 0;
+}
+
+int usbip_answer(pump *p, uint32_t id, uint32_t seqnum, int32_t status, const uint8_t *data, size_t length) {
+  CALL(result = answer(a, seqnum, status, data, length));
+}
+
+int usbip_set_modem(pump *p, uint32_t id, uint32_t index, uint8_t modem) {
+  PORT_CALL({
+    bool same = port->modem == modem;
+    port->modem = modem;
+    if (!same) {
+      port->due = true;
+      usb_deliver_due(a, index);
+    }
+  });
+}
+
+int usbip_set_errors(pump *p, uint32_t id, uint32_t index, uint8_t flags) {
+  PORT_CALL(if (port->open) {
+    port->errors |= flags;
+    port->errors_end = monotonic_ns() + ERRORS_NS;
+    usb_arm(a, port->errors_end);
+  });
+}
+
+int usbip_set_break(pump *p, uint32_t id, uint32_t index) {
+  PORT_CALL({
+    port->brk = port->open;
+    usb_deliver_due(a, index);
+  });
+}
+
+static int transmitted(const struct adapter *a, struct usb_port *port, uint32_t index, double taken) {
+  const struct channel *c = a->channels[index];
+  double now = 0;
+  if (c != NULL) __atomic_load(&c->counters[DOWN_TAKEN], &now, __ATOMIC_RELAXED);
+  if (now != taken || usb_first(&port->out) != NULL) return 0;
+  port->transmitter_empty = true;
+  return 1;
+}
+
+int usbip_transmitted(pump *p, uint32_t id, uint32_t index, double taken) {
+  PORT_CALL(result = transmitted(a, port, index, taken));
+}
+
+int usbip_discard(pump *p, uint32_t id, uint32_t index) {
+  PORT_CALL({
+    a->discard[index] = port->open;
+    port->transmitter_empty = true;
+    usb_discard_out(a, index);
+  });
+}
+
+int usbip_is_open(pump *p, uint32_t id, uint32_t index) {
+  PORT_CALL(result = port->open ? 1 : 0);
+}
+
+const char *usbip_lost(pump *p, uint32_t id) {
+  pump_lock(p);
+  struct adapter *a = find(p, id);
+  const char *reason = a != NULL && a->lost != NULL ? a->lost : "";
+  pump_unlock(p);
+  return reason;
+}
