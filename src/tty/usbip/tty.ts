@@ -107,10 +107,10 @@ export class UsbipTty implements Tty {
     return this.#o.port.lines;
   }
 
-  /** The driver has lowered them by itself where HUPCL is set. */
+  /** The driver has lowered them by itself where HUPCL is set; a use that we end ends as by a cable that is pulled. */
   get hangUpOnClose(): boolean {
     const { dtr, rts } = this.#o.port.lines;
-    return !dtr && !rts;
+    return this.#open || (!dtr && !rts);
   }
 
   report(report: LineReport): void {

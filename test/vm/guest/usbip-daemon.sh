@@ -68,3 +68,17 @@ usbip_end() {
   usbip_no_ttys
   systemctl stop device-server
 }
+
+# The same checks as of PTYs (restart.py), on ttys of the kernel with the same names.
+usbip_restart() {
+  systemctl enable --quiet --now ttynp-usbip.socket
+  write_config 2 'backend: usbip'
+  systemctl reload ttynpd
+  await 'case $(readlink -f /dev/ttyNP1) in /dev/ttyUSB*) ;; *) false ;; esac'
+  local status=0
+  TTYNP_VM_BYTES=${BYTES:-500000} python3 restart.py "$1" || status=1
+  write_config 2
+  systemctl reload ttynpd
+  await 'case $(readlink -f /dev/ttyNP1) in /dev/pts/*) ;; *) false ;; esac'
+  return "$status"
+}
