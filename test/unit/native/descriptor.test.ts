@@ -48,7 +48,7 @@ test('kinds', async () => {
   peer.destroy();
   expect(descriptorKind(fd)).toBe('tcp');
   expect(descriptorKind(owned(listenTcp({ host: '127.0.0.1', port: 0 })))).toBe('other');
-  for (const end of socketPair()) expect(descriptorKind(owned(end))).toBe('other');
+  for (const end of socketPair()) expect(descriptorKind(owned(end))).toBe('unix');
   const file = openSync(`${folder()}/file`, 'w+');
   expect(descriptorKind(owned(file))).toBe('other');
   for (const path of ['/dev/null', '/proc/self/status', '/dev/shm', '/'])

@@ -95,7 +95,9 @@ async function opened(options: Parameters<Rig['begin']>[0] = {}) {
   rig.kernel.control(OPEN);
   await rig.kernel.answer();
   const reads = [rig.kernel.in(1), rig.kernel.in(1)];
-  await until(() => life.adapter.isOpen(0));
+  // Answered behind all that came before it.
+  rig.kernel.control(STATUS);
+  await rig.kernel.answer();
   return { rig, ...life, far, reads, kernel: rig.kernel };
 }
 
