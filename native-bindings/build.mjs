@@ -27,7 +27,17 @@ export const CORE = [
   'usbip/messages.c',
   'usbip/adapter.c',
 ];
-const BINDING = ['module.c', 'pump_napi.c', 'pty.c', 'termios.c', 'socket.c', 'unix_socket.c', 'notify.c', 'memfd.c', 'usbip_napi.c'];
+const BINDING = [
+  'module.c',
+  'pump_napi.c',
+  'pty.c',
+  'termios.c',
+  'socket.c',
+  'unix_socket.c',
+  'notify.c',
+  'memfd.c',
+  'usbip_napi.c',
+];
 export const WARNINGS = ['-std=gnu11', '-Wall', '-Wextra'];
 
 export function fail(text) {

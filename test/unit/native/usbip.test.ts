@@ -462,12 +462,8 @@ test('who closed meanwhile is seen as closed; who opened as open', async () => {
 
 test('killed after it looked at messages, before it took them: they are handled once', async () => {
   const { rig, kernel } = await stoppedWith(() => {});
-  const message = submit(100, 1, 'out', 3, { data: '616263' });
-  kernel.out(1, Buffer.from('abc'));
-  const bytes = Buffer.alloc(message.length);
   // The very message that is in the socket.
-  bytes.set(message);
-  bytes.writeUInt32BE(4, 4);
+  const bytes = submit(kernel.out(1, Buffer.from('abc')), 1, 'out', 3, { data: '616263' });
   writeSync(rig.file.fd, bytes, 0, bytes.length, KEPT.inboxBytes);
   set(rig.file, KEPT.inbox, bytes.length, 4);
   const { channel } = rig.begin({ adopt: true });
