@@ -99,6 +99,7 @@ struct channel {
   int tty_fd;
   uint32_t tty_interest;  // epoll events, 0: not in the set
   int watch;              // inotify, -1: none
+  uint32_t openers;       // of TTY_USBIP: descriptors, as far as its watch told
   struct saw saw;
   char *slave_path;
   bool hung_up;         // the last one has closed it, but not all it wrote has been read

@@ -373,3 +373,23 @@ int channel_close(pump *p, uint32_t id, struct parked *parked) {
   pump_unlock(p);
   return c != NULL ? 0 : -ENOENT;
 }
+
+static int watch(struct channel *c, const char *path) {
+  int inotify = c->pump->inotify_fd;
+  if (c->kind != TTY_USBIP) return -EINVAL;
+  if (c->watch >= 0) inotify_rm_watch(inotify, c->watch);
+  c->watch = -1;
+  if (path == NULL) return 0;
+  c->watch = inotify_add_watch(inotify, path, IN_OPEN | IN_CLOSE_WRITE | IN_CLOSE_NOWRITE);
+  return c->watch == -1 ? -errno : 0;
+}
+
+int channel_watch(pump *p, uint32_t id, const char *path) {
+  pump_lock(p);
+  struct channel *c = find(p, id);
+  int result = c == NULL ? -ENOENT : watch(c, path);
+  // Who has it open already is not told of any more.
+  if (c != NULL) c->openers = c->adopted && c->kept->open ? 1 : 0;
+  pump_unlock(p);
+  return result;
+}

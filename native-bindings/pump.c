@@ -105,11 +105,22 @@ static void note_event(struct channel *c, uint32_t mask) {
   }
 }
 
+// A close is told before the kernel waits for what was written: later it is too late to do something about that.
+static void note_opener(struct channel *c, uint32_t mask) {
+  if (mask & IN_IGNORED) c->watch = -1;
+  if (mask & IN_OPEN) c->openers++;
+  if (!(mask & IN_CLOSE)) return;
+  if (c->openers > 0) c->openers--;
+  if (c->openers == 0 && c->kept->open) channel_raise(c, EVENT_CLOSING);
+}
+
 static void note_inotify(pump *p, const struct inotify_event *event, struct channel *ignored) {
   for (uint32_t i = 0; i < p->used; i++) {
     struct channel *c = p->channels[i];
-    if (c == NULL || c == ignored || c->kind != TTY_PTY) continue;
-    if (event->mask & IN_Q_OVERFLOW) {
+    if (c == NULL || c == ignored || c->watch == -1) continue;
+    if (c->kind == TTY_USBIP) {
+      if (c->watch == event->wd) note_opener(c, event->mask);
+    } else if (event->mask & IN_Q_OVERFLOW) {
       note_event(c, 0);
     } else if (c->watch == event->wd) {
       note_event(c, event->mask);

@@ -32,6 +32,7 @@ enum channel_event {
   EVENT_TAP = 1 << 11,
   EVENT_FENCE = 1 << 12,  // fences are done: take them
   EVENT_READY = 1 << 13,  // a connecting socket is connected or has failed
+  EVENT_CLOSING = 1 << 14,  // of TTY_USBIP: the last descriptor is being closed, and the kernel waits for the output
   STATE_OPEN = 1 << 30,   // not an event: an application has the tty open at the time of taking
   STATE_OUTPUT_STOPPED = 1 << 29, // not an event: the application has its output stopped
 };
@@ -155,6 +156,9 @@ int channel_read_tap(pump *p, uint32_t id, uint8_t **records, size_t *bytes);
 int channel_reset(pump *p, uint32_t id, enum reset_result *result);
 // The buffers of `parked` are the caller's to free.
 int channel_close(pump *p, uint32_t id, struct parked *parked);
+// Of TTY_USBIP: watches the opens and closes of its device node, from the first open on; NULL: no more. Without permission to
+// read the node: -EACCES, and nothing is told.
+int channel_watch(pump *p, uint32_t id, const char *path);
 
 // Virtual USB adapters (usbip/). Their numbers in pump_take_events() begin at PUMP_MAX_CHANNELS, with bits of their own: bit n
 // is port n, whose application may wait for its transmitter.

@@ -291,6 +291,15 @@ CHANNEL_CALL(resume_call, "resume", resume(j, &a, id))
 CHANNEL_CALL(set_look_ahead_call, "setLookAhead", set_look_ahead(j, &a, id))
 CHANNEL_CALL(tap_call, "tap", tap(j, &a, id))
 
+// watchNode(pump, channel, path), "" for none
+static int watch_node(struct joint *j, struct arguments *a, uint32_t id) {
+  char path[256];
+  size_t length = string_argument(a, 2, path, sizeof path);
+  return a->bad ? 0 : channel_watch(j->pump, id, length > 0 ? path : NULL);
+}
+
+CHANNEL_CALL(watch_node_call, "watchNode", watch_node(j, &a, id))
+
 static napi_value drop(napi_env env, napi_callback_info info) {
   struct arguments a = take_arguments(env, info);
   struct joint *j = joint_argument(&a);
@@ -392,6 +401,7 @@ bool register_pump(napi_env env, napi_value exports) {
   export_function(env, exports, "resume", resume_call);
   export_function(env, exports, "setLookAhead", set_look_ahead_call);
   export_function(env, exports, "tap", tap_call);
+  export_function(env, exports, "watchNode", watch_node_call);
   export_function(env, exports, "drop", drop);
   export_function(env, exports, "fence", fence);
   export_function(env, exports, "takeFences", take_fences);

@@ -61,10 +61,11 @@ interface UsbipParts {
   readonly host: UsbipHost;
   readonly keeper: UsbipTtyKeeper | undefined;
   readonly adopted: KeepFile | undefined;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
-function makeUsbipTty({ name, aliases }: ResolvedTty, { host, keeper, adopted, log }: UsbipParts): Tty {
+function makeUsbipTty({ name, aliases, policy }: ResolvedTty, { host, keeper, adopted, clock, log }: UsbipParts): Tty {
   const place = host.take(name, aliases);
   const path = `/dev/${name}`;
   return new UsbipTty({
@@ -73,6 +74,8 @@ function makeUsbipTty({ name, aliases }: ResolvedTty, { host, keeper, adopted, l
     path,
     devicePath: () => UsbipHost.devicePath(path),
     trouble: () => place.trouble(),
+    closingWaitMs: policy.closingWaitMs,
+    clock,
     log,
     ...(keeper ? { keeper } : {}),
     ...(adopted ? { adopted } : {}),
@@ -99,7 +102,8 @@ export function factories({ pump, clock, random, keepers, usbip }: FactoryOption
         throw refusal;
       }
       if (tty.backend === 'usbip') {
-        return makeUsbipTty(tty, { host: usbip(), keeper: keepers.usbipTty(tty.name), adopted: adopted?.file, log });
+        const usbipKeeper = keepers.usbipTty(tty.name);
+        return makeUsbipTty(tty, { host: usbip(), keeper: usbipKeeper, adopted: adopted?.file, clock, log });
       }
       const { uid, gid } = accounts(tty, unmade);
       return new PtyTty({

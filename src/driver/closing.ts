@@ -47,14 +47,12 @@ export class Closing {
   /** For an application that waits and stays: tells the tty when all is transmitted. The direction is not stopped. */
   drained(link: Link | undefined): void {
     if (!link) {
-      if (this.tty.channel.counters.downParked === 0) this.tty.drained();
+      this.tty.drained(this.tty.channel.counters.downParked === 0);
       return;
     }
     const never = new AbortController();
     drainOutput(this.tty.channel, link, this.clock, this.policy.closingWaitMs, never.signal).then(
-      (result) => {
-        if (result === 'drained') this.tty.drained();
-      },
+      (result) => this.tty.drained(result === 'drained'),
       (error: unknown) => this.log.log('error', `drain: ${messageOf(error)}`),
     );
   }

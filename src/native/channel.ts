@@ -17,6 +17,8 @@ export type ChannelEvent =
   | 'opened'
   /** The last application closed it, and all it wrote has been read from the PTY (it may still be parked). */
   | 'closed'
+  /** Of usbip: the last application closes it, and the kernel lets it wait until all it wrote has been taken. */
+  | 'closing'
   /** Closed and opened again between two looks: treat as closed, then opened. */
   | 'reopened'
   /** A line setting changed: the pump has stopped `down` by itself; `resume('down')` when the device has acknowledged. */

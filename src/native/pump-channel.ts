@@ -28,6 +28,7 @@ const BIT = {
   tap: 1 << 11,
   fence: 1 << 12,
   ready: 1 << 13,
+  closing: 1 << 14,
   stateOutputStopped: 1 << 29,
   stateOpen: 1 << 30,
 } as const;
@@ -252,6 +253,14 @@ export class PumpChannel implements Channel {
     return RESETS[binding.reset(this.#pump, this.id)] ?? 'failed';
   }
 
+  /**
+   * Of usbip: watches who opens and closes the device node, for 'closing'; undefined: no more. Throws a SystemError: EACCES
+   * where the node may not be read, ENOENT.
+   */
+  watchNode(path: string | undefined): void {
+    binding.watchNode(this.#pump, this.id, path ?? '');
+  }
+
   /** Idempotent; a second close has nothing to give back. Fences that still wait resolve as detached. */
   close(): { readonly down: Uint8Array; readonly up: Uint8Array } {
     if (this.#closed) return { down: new Uint8Array(0), up: new Uint8Array(0) };
@@ -301,6 +310,7 @@ export class PumpChannel implements Channel {
     if (bits & BIT.netEnd) yield 'net-end';
     if (bits & BIT.netError) yield 'net-error';
     if (bits & BIT.ttyError) yield 'tty-error';
+    if (bits & BIT.closing) yield 'closing';
     if (bits & BIT.closed && !this.#open) yield 'closed';
     if (bits & BIT.tap) yield 'tap';
   }

@@ -311,6 +311,9 @@ export class PtyTty implements Tty {
       case 'tap':
         this.onNetwork(event);
         break;
+      case 'closing':
+        // Nobody waits at the close of a PTY.
+        break;
       case 'termios':
         // Warnings are read when they are asked for.
         break;

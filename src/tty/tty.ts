@@ -79,8 +79,8 @@ export interface Tty {
   report(report: LineReport): void;
   /** The application sees a hang-up (EIO, SIGHUP); the next open of `path` works. Parked bytes are dropped and counted. */
   hangUp(): void;
-  /** Answers a `drain`: nothing of what was written before it is left anywhere. */
-  drained(): void;
+  /** Answers a `drain`. True: nothing of what was written before it is left anywhere; false: it is, and is asked for again. */
+  drained(empty: boolean): void;
   /** The last opener's output is gone: a backend that has to replace its device between two openers does it now. */
   settle(): void;
   /** Removes the tty; an application that has it open sees a hang-up. Idempotent. */

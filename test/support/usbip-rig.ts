@@ -35,8 +35,11 @@ export interface UsbipRig {
   close(): Promise<void>;
 }
 
-/** The second port of an adapter, as a tty, and who plays the kernel's driver. The tty's close unplugs the adapter. */
-export function plugInTty(pump: Pump): { driver: FtdiDriver; tty: UsbipTty } {
+/**
+ * The second port of an adapter, as a tty, and who plays the kernel's driver. The tty's close unplugs the adapter.
+ * @param node whose opens and closes are the application's
+ */
+export function plugInTty(pump: Pump, node = '/dev/ttyUSB1'): { driver: FtdiDriver; tty: UsbipTty } {
   const adapter = new UsbipAdapter({ pump });
   const [ours, kernels] = socketPair();
   const driver = new FtdiDriver(kernels);
@@ -45,8 +48,10 @@ export function plugInTty(pump: Pump): { driver: FtdiDriver; tty: UsbipTty } {
     name: 'ttyNP0',
     port: adapter.port(1),
     path: '/dev/ttyNP0',
-    devicePath: () => '/dev/ttyUSB1',
+    devicePath: () => node,
     trouble: () => undefined,
+    closingWaitMs: 300,
+    clock: new SystemClock(),
     log: silentLog,
     released: () => adapter.close(),
   });
@@ -54,7 +59,7 @@ export function plugInTty(pump: Pump): { driver: FtdiDriver; tty: UsbipTty } {
 }
 
 export async function startUsbipRig(
-  options: { simulator?: SimulatorOptions; policy?: Partial<PortPolicy> } = {},
+  options: { simulator?: SimulatorOptions; policy?: Partial<PortPolicy>; node?: string } = {},
 ): Promise<UsbipRig> {
   const recorder = new LineRecorder();
   const simulator = await runSimulator({
@@ -66,7 +71,7 @@ export async function startUsbipRig(
   });
   const clock = new SystemClock();
   const pump = new Pump();
-  const { driver, tty } = plugInTty(pump);
+  const { driver, tty } = plugInTty(pump, options.node);
   const { dataPort, commandPort } = simulator.port(1);
   const session = new Session({
     tty,

@@ -1,5 +1,6 @@
 // The usbip backend: one port of a virtual adapter, whose tty the kernel makes. Carries everything that a serial port of the
 // kernel has; its name under /dev belongs to udev. An application cannot be hung up alone: the adapter is one device.
+import type { Clock, Timer } from '../../base/clock.js';
 import { messageOf } from '../../base/fault.js';
 import type { Log } from '../../base/log.js';
 import type { Channel, ChannelCounters, ChannelEvent } from '../../native/channel.js';
@@ -34,6 +35,9 @@ export interface UsbipTtyOptions {
   readonly devicePath: () => string;
   /** Why the kernel has no device for it; undefined: it has. */
   readonly trouble: () => string | undefined;
+  /** A close waits for its output no longer than this without progress. */
+  readonly closingWaitMs: number;
+  readonly clock: Clock;
   readonly log: Log;
   /** Absent: nothing outlives this process. */
   readonly keeper?: UsbipTtyKeeper;
@@ -42,6 +46,9 @@ export interface UsbipTtyOptions {
   /** The port is free for another tty. */
   readonly released: () => void;
 }
+
+/** A drain that the device could not end is asked for again, but not by every poll of the driver. */
+const ASK_AGAIN_MS = 100;
 
 /** Who holds the file of a tty beside us, so that it outlives this process. */
 export interface UsbipTtyKeeper {
@@ -60,6 +67,8 @@ export class UsbipTty implements Tty {
   #closed = false;
   /** tcdrain waits for what was taken by the time that the session was asked. */
   #draining: number | undefined;
+  #pause: Timer | undefined;
+  #closing: Timer | undefined;
   onEvent: (event: TtyEvent) => void = () => {};
   onNetwork: (event: NetworkEvent) => void = () => {};
   onReplaced: (last: ChannelCounters) => void = () => {};
@@ -74,6 +83,7 @@ export class UsbipTty implements Tty {
     this.#channel.onEvent = (event) => this.#onChannel(event);
     port.onEvent = (event) => this.#onPort(event);
     this.#open = port.isOpen;
+    if (this.#open) this.#watchOpeners();
     this.remember = keeper && ((record) => this.#remember(record));
     if (this.#file && !adopted) keeper?.made(this.#file);
   }
@@ -139,9 +149,12 @@ export class UsbipTty implements Tty {
     this.#channel.drop('down');
   }
 
-  drained(): void {
-    if (this.#draining !== undefined) this.#o.port.transmitted(this.#draining);
-    this.#draining = undefined;
+  drained(empty: boolean): void {
+    const draining = this.#draining;
+    if (draining === undefined) return;
+    if (empty) this.#o.port.transmitted(draining);
+    else if (!this.#closed) this.#pause = this.#o.clock.after(ASK_AGAIN_MS, () => this.#endDrain());
+    if (empty) this.#draining = undefined;
   }
 
   settle(): void {}
@@ -149,7 +162,7 @@ export class UsbipTty implements Tty {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#open = false;
+    this.#endUse();
     this.#o.port.onEvent = () => {};
     this.#o.port.modemLines(NO_MODEM_LINES);
     this.#o.keeper?.gone();
@@ -182,6 +195,7 @@ export class UsbipTty implements Tty {
 
   #onChannel(event: ChannelEvent): void {
     if (this.#closed) return;
+    if (event === 'closing') this.#lastClose();
     if (event === 'net-end' || event === 'net-error' || event === 'tap') this.onNetwork(event);
   }
 
@@ -190,6 +204,7 @@ export class UsbipTty implements Tty {
       case 'opened':
         if (this.#open) break;
         this.#open = true;
+        this.#watchOpeners();
         this.onEvent(event);
         break;
       case 'settings':
@@ -205,8 +220,7 @@ export class UsbipTty implements Tty {
         break;
       case 'closed':
         if (!this.#open) break;
-        this.#open = false;
-        this.#draining = undefined;
+        this.#endUse();
         this.onEvent(event);
         break;
       default:
@@ -219,5 +233,54 @@ export class UsbipTty implements Tty {
     if (this.#draining !== undefined) return;
     this.#draining = this.#channel.counters.downTaken;
     this.onEvent({ type: 'drain' });
+  }
+
+  #endDrain(): void {
+    this.#pause?.cancel();
+    this.#draining = undefined;
+  }
+
+  #endUse(): void {
+    this.#open = false;
+    this.#endDrain();
+    this.#closing?.cancel();
+    this.#closing = undefined;
+    this.#watchNode(undefined);
+  }
+
+  /** The opener waits for our answer: its open is told after it. */
+  #watchOpeners(): void {
+    this.#watchNode(this.devicePath);
+  }
+
+  #watchNode(path: string | undefined): void {
+    try {
+      this.#channel.watchNode(path);
+    } catch (error) {
+      // Then the kernel itself ends the wait of a close, after 30 s.
+      this.#o.log.log('debug', `${this.name}: its closes cannot be seen: ${messageOf(error)}`);
+    }
+  }
+
+  /** The kernel lets the application wait until its output has left, and cannot be told how long it may. */
+  #lastClose(): void {
+    const { clock, closingWaitMs, port, log } = this.#o;
+    const moved = this.#moved;
+    this.#closing?.cancel();
+    this.#closing = clock.after(closingWaitMs, () => {
+      if (this.#moved > moved) {
+        this.#lastClose();
+        return;
+      }
+      log.log('warn', `${this.name}: closed, and its output did not leave within closingWait: it is dropped`, {
+        event: 'dropped',
+      });
+      port.discardOutput();
+    });
+  }
+
+  get #moved(): number {
+    const { downTaken, downSent } = this.#channel.counters;
+    return downTaken + downSent;
   }
 }

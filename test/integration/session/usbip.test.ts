@@ -1,14 +1,27 @@
 // What only a kernel tty can ask of a device, seen at the far end of the wire.
-import { readSync, writeSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { until } from '../../support/rig.js';
 import { startUsbipRig, type UsbipRig } from '../../support/usbip-rig.js';
 
 let rig: UsbipRig | undefined;
+let dir: string | undefined;
 afterEach(async () => {
+  if (dir) rmSync(dir, { recursive: true });
+  dir = undefined;
   await rig?.close();
   rig = undefined;
 });
+
+/** Stands for the device node. */
+function makeNode(): string {
+  dir = mkdtempSync(join(tmpdir(), 'ttynp-node-'));
+  const path = join(dir, 'ttyUSB1');
+  writeFileSync(path, '');
+  return path;
+}
 
 async function start(...options: Parameters<typeof startUsbipRig>): Promise<UsbipRig> {
   rig = await startUsbipRig(...options);
@@ -157,4 +170,40 @@ test('unread input of one use does not reach the next', async () => {
   await up(r);
   r.simulator.line(1).inject(Buffer.from('fresh'));
   await take(next.fd, 'fresh');
+});
+
+test('nobody takes what was written: the last close waits closingWait and no longer, another close not at all', async () => {
+  const node = makeNode();
+  const r = await start({ policy: { offlineData: 'block', onLinkLoss: 'keep' }, node });
+  await r.simulator.stop();
+  const app = r.open();
+  await until('open', 5000, () => r.tty.isOpen);
+  const [first, second] = [openSync(node, 'r+'), openSync(node, 'r+')];
+  writeSync(app.fd, 'x'.repeat(3000));
+  closeSync(first);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect(r.tty.channel.counters.downDropped).toBe(0);
+  const began = performance.now();
+  closeSync(second);
+  app.close();
+  await until('closed', 5000, () => !r.tty.isOpen);
+  expect(performance.now() - began).toBeGreaterThanOrEqual(299);
+  expect(r.tty.channel.counters.downDropped).toBe(3000);
+});
+
+test('a drain that cannot end without a connection ends when there is one again', async () => {
+  const r = await start({ policy: { offlineData: 'hold' } });
+  const app = r.open();
+  await up(r);
+  const empty = async () => (((await app.status())[1] ?? 0) & 0x40) !== 0;
+  await r.simulator.stop('reset');
+  await until('lost', 5000, () => r.session.state.name !== 'up');
+  writeSync(app.fd, 'later');
+  await until('taken', 3000, () => r.tty.channel.counters.downTaken === 5);
+  expect(await empty()).toBe(false);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(await empty()).toBe(false);
+  await r.simulator.start();
+  while (!(await empty())) await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(r.recorder.bytes.toString()).toBe('later');
 });
