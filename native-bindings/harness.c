@@ -1,5 +1,5 @@
-// The pump without Node, for the sanitizers: applications, echoing peers, a controller and a churn of short channels, each
-// in threads of their own, for a few seconds. Every echoed byte is compared; it ends with 0 when all was right.
+// The pump without Node, for the sanitizers: applications, echoing peers, a controller, a churn of short channels and one of
+// virtual adapters, each in threads of their own, for a few seconds. Every echoed byte is compared; it ends with 0 when all was right.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
@@ -219,6 +219,85 @@ static void *churn(void *argument) {
   return NULL;
 }
 
+static void put_u32(uint8_t *at, uint32_t value) {
+  for (int i = 0; i < 4; i++) at[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+static void submit(int kernel, uint32_t seqnum, uint32_t endpoint, bool in, const uint8_t *setup, const uint8_t *data, uint32_t length) {
+  uint8_t message[48 + 256] = {0};
+  put_u32(message, 1);
+  put_u32(message + 4, seqnum);
+  put_u32(message + 12, in);
+  put_u32(message + 16, endpoint);
+  put_u32(message + 24, length);
+  if (setup != NULL) memcpy(message + 40, setup, 8);
+  if (!in && length > 0) memcpy(message + 48, data, length);
+  size_t bytes = 48 + (in ? 0 : length);
+  if (send(kernel, message, bytes, MSG_NOSIGNAL) != (ssize_t)bytes) fail("the adapter's socket takes nothing");
+}
+
+// One life of an adapter as a kernel sees it, with an application that writes on its first port; JavaScript's part is played too.
+static void plugged_life(int id, int ours, int kernel) {
+  static const uint8_t open_port[8] = {0x40, 0, 0, 0, 1};
+  uint8_t data[256];
+  uint8_t answers[8192];
+  if (usbip_plug(shared_pump, (uint32_t)id, ours, 2, 512, false) != 0) fail("an adapter cannot be plugged");
+  submit(kernel, 1, 0, false, open_port, NULL, 0);
+  for (uint32_t n = 2; n < 40 && !atomic_load(&others_stop); n++) {
+    struct usbip_told told[4];
+    memset(data, (int)n, sizeof data);
+    int requests = usbip_take_requests(shared_pump, (uint32_t)id, told, 4);
+    for (int i = 0; i < requests; i++) usbip_answer(shared_pump, (uint32_t)id, told[i].seqnum, 0, data, 2);
+    submit(kernel, 2 * n, 1, true, NULL, NULL, 512);
+    submit(kernel, 2 * n + 1, 1, false, NULL, data, sizeof data);
+    usbip_set_modem(shared_pump, (uint32_t)id, 0, (uint8_t)(n << 4));
+    usbip_set_errors(shared_pump, (uint32_t)id, 0, n % 3 == 0 ? 4 : 0);
+    if (n % 5 == 0) usbip_set_break(shared_pump, (uint32_t)id, 0);
+    usbip_transmitted(shared_pump, (uint32_t)id, 0, 256);
+    // Until the transfer out is answered: a driver has no more than two.
+    for (int idle = 0; idle < 1000; idle++) {
+      if (recv(kernel, answers, sizeof answers, MSG_DONTWAIT) > 0) break;
+      rest_us(50);
+    }
+  }
+  usbip_unplug(shared_pump, (uint32_t)id);
+}
+
+// An adapter that is plugged in and out, with a channel whose far end echoes.
+static void *adapters(void *argument) {
+  (void)argument;
+  while (!atomic_load(&others_stop)) {
+    int vhci[2];
+    int net[2];
+    double counters[COUNTER_COUNT] = {0};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, vhci) || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, net)) {
+      fail("no socket pair");
+      return NULL;
+    }
+    int id = usbip_open(shared_pump, -1, false);
+    struct channel_options options = {.tty_fd = id, .kind = TTY_USBIP, .look_ahead = LOOK_AHEAD, .offline = HOLD, .counters = counters, .keep_fd = -1};
+    int channel = id < 0 ? id : channel_open(shared_pump, &options);
+    if (channel < 0) fail("a port of an adapter cannot be opened");
+    channel_attach(shared_pump, (uint32_t)channel, net[0], HOLD);
+    (void)!write(net[1], "for the application", 19);
+    plugged_life(id, vhci[0], vhci[1]);
+    double taken;
+    __atomic_load(&counters[DOWN_TAKEN], &taken, __ATOMIC_RELAXED);
+    if (taken == 0 && !atomic_load(&others_stop)) fail("an adapter's port took nothing");
+    struct parked parked;
+    if (taken > 1000) usbip_close(shared_pump, (uint32_t)id);
+    channel_close(shared_pump, (uint32_t)channel, &parked);
+    usbip_close(shared_pump, (uint32_t)id);
+    free(parked.down);
+    free(parked.up);
+    for (int i = 0; i < 2; i++) {
+      close(vhci[i]);
+      close(net[i]);
+    }
+  }
+  return NULL;
+}
+
 static int make_line(struct line *line) {
   int unlocked = 0;
   int packet = 1;
@@ -284,17 +363,18 @@ int main(int count, char **arguments) {
       return 2;
     }
   }
-  pthread_t others[3];
+  pthread_t others[4];
   pthread_t applications[APPLICATIONS];
   pthread_create(&others[0], NULL, echo, NULL);
   pthread_create(&others[1], NULL, controller, NULL);
   pthread_create(&others[2], NULL, churn, NULL);
+  pthread_create(&others[3], NULL, adapters, NULL);
   for (size_t i = 0; i < APPLICATIONS; i++) pthread_create(&applications[i], NULL, application, (void *)i);
   sleep((unsigned)seconds);
   atomic_store(&applications_stop, true);
   for (size_t i = 0; i < APPLICATIONS; i++) pthread_join(applications[i], NULL);
   atomic_store(&others_stop, true);
-  for (size_t i = 0; i < 3; i++) pthread_join(others[i], NULL);
+  for (size_t i = 0; i < 4; i++) pthread_join(others[i], NULL);
   // Half is closed by its owner, half is left to the pump's end.
   for (size_t i = 0; i < CHANNELS / 2; i++) {
     struct parked parked;
