@@ -2,9 +2,10 @@
 // by the stand-in.
 import { expect, test } from 'vitest';
 import { transfer } from '../support/bulk.js';
+import { killUnderTraffic } from '../support/kill-under-traffic.js';
 import { type Managed, managedTests } from '../support/managed.js';
 
-const { cleanups, managed, open } = managedTests();
+const { managed, open } = managedTests();
 
 /** What the device saw of its lines and its queue, beside the bytes. */
 function disturbances(m: Managed, n = 1): unknown[] {
@@ -50,69 +51,12 @@ test('4 MB both ways through restarts arrive whole and in order', async () => {
   expect(m.peer()).toBe(peer);
 });
 
-/** Records of eight bytes, numbered from `first` on. */
-function numbered(first: number, count: number): Buffer {
-  return Buffer.from(Array.from({ length: count }, (_, i) => `${String(first + i).padStart(7, '0')}\n`).join(''));
-}
-
-/** Bytes that are missing between the records, and records that came twice or out of order. */
-function audit(bytes: Buffer): { missing: number; disorder: number; last: number } {
-  let expected = 0;
-  let missing = 0;
-  let disorder = 0;
-  const text = bytes.toString('latin1');
-  for (const { 0: digits } of text.matchAll(/\d{7}(?=\n)/g)) {
-    const n = Number(digits);
-    if (n < expected) disorder++;
-    else missing += 8 * (n - expected);
-    expected = n + 1;
-  }
-  return { missing, disorder, last: expected - 1 };
-}
-
 test('a daemon killed 20 times under traffic loses at most what was in hand, and doubles nothing', async () => {
   const m = await managed({ simulator: { unpaced: true, echo: false } });
   const app = open(m);
   const peer = await m.connected();
-  const line = m.whole.simulator.line(1);
-  const got: Buffer[] = [];
-  let written = 0;
-  let injected = 0;
-  let rest: Buffer = Buffer.alloc(0);
-  const traffic = setInterval(() => {
-    got.push(app.read() ?? Buffer.alloc(0));
-    if (rest.length === 0) {
-      rest = numbered(written, 100);
-      written += 100;
-    }
-    rest = rest.subarray(app.write(rest));
-    if (line.inputQueue === 0) {
-      line.inject(numbered(injected, 50));
-      injected += 50;
-    }
-  }, 1);
-  cleanups.push(() => clearInterval(traffic));
-  for (let kill = 0; kill < 20; kill++) {
-    await m.kill9();
-    await new Promise((resolve) => setTimeout(resolve, 50 + 17 * (kill % 7)));
-  }
-  clearInterval(traffic);
+  const { down, up } = await killUnderTraffic(m, app, 20);
   expect(m.peer()).toBe(peer);
-  // What follows proves that the port goes on, and that nothing is still under way.
-  for (const end = Buffer.from('end\n'); !m.whole.recorder().bytes.subarray(-4).equals(end); ) {
-    rest = rest.subarray(app.write(rest));
-    if (rest.length === 0) rest = end.subarray(app.write(end));
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  line.inject(Buffer.from('end\n'));
-  while (!Buffer.concat(got).subarray(-4).equals(Buffer.from('end\n'))) {
-    got.push(app.read() ?? Buffer.alloc(0));
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  const down = audit(m.whole.recorder().bytes);
-  const up = audit(Buffer.concat(got));
-  expect(down).toMatchObject({ disorder: 0, last: written - 1 });
-  expect(up).toMatchObject({ disorder: 0, last: injected - 1 });
   // One read each time at the most.
   expect(down.missing).toBeLessThanOrEqual(20 * 4096);
   expect(up.missing).toBeLessThanOrEqual(20 * 16_384);

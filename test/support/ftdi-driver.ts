@@ -6,6 +6,8 @@ import { divisorCode } from '../../src/protocol/ftdi/baud-rate.js';
 
 const HEADER = 48;
 const OUT_BYTES = 256;
+/** The driver has no more transfers out at a time. */
+const OUT_TRANSFERS = 2;
 
 interface Transfer {
   readonly done: (status: number, data: Buffer) => void;
@@ -143,6 +145,7 @@ class Port {
   #far = -1;
   #reads: number[] = [];
   #writes = 0;
+  #fifo = Buffer.alloc(0);
   #flow: NodeJS.Timeout | undefined;
 
   constructor(driver: FtdiDriver, index: number) {
@@ -191,11 +194,11 @@ class Port {
     this.#far = far;
     this.#near = new Socket({ fd: near });
     this.#near.on('error', () => {});
+    this.#fifo = Buffer.alloc(0);
     this.#near.on('data', (chunk) => {
-      for (let at = 0; at < chunk.length; at += OUT_BYTES) {
-        this.#writes++;
-        this.#driver.out(this.#index, Buffer.from(chunk.subarray(at, at + OUT_BYTES)), () => this.#writes--);
-      }
+      this.#fifo = Buffer.concat([this.#fifo, chunk]);
+      this.#near?.pause();
+      this.#write();
     });
     void this.#driver.control(this.#index, 0, 0);
     void this.#driver.control(this.#index, 4, 0x0008);
@@ -205,6 +208,18 @@ class Port {
     this.#reads = [];
     this.#read();
     this.#read();
+  }
+
+  #write(): void {
+    while (this.#writes < OUT_TRANSFERS && this.#fifo.length > 0) {
+      this.#writes++;
+      this.#driver.out(this.#index, Buffer.from(this.#fifo.subarray(0, OUT_BYTES)), () => {
+        this.#writes--;
+        this.#write();
+      });
+      this.#fifo = this.#fifo.subarray(OUT_BYTES);
+    }
+    if (this.#fifo.length === 0) this.#near?.resume();
   }
 
   #read(): void {
@@ -220,7 +235,7 @@ class Port {
   /** The last close: what was written leaves, the lines drop, the reads are taken back. */
   #last(): void {
     this.#flow = setInterval(() => {
-      if (this.#writes > 0 || (this.#far >= 0 && outputQueue(this.#far) > 0)) return;
+      if (this.#writes > 0 || this.#fifo.length > 0 || (this.#far >= 0 && outputQueue(this.#far) > 0)) return;
       clearInterval(this.#flow);
       void this.#driver.control(this.#index, 1, 0x0300).then(() => {
         for (const seqnum of this.#reads) this.#driver.unlink(seqnum);
