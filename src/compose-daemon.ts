@@ -11,6 +11,7 @@ import { MetricsServer } from './control/metrics-server.js';
 import { ControlServer } from './control/server.js';
 import { CHOICE_FILE } from './daemon/backend/choice-file.js';
 import { BackendChoices } from './daemon/backend/choices.js';
+import { KernelNames } from './daemon/backend/kernel-names.js';
 import { configAtStart } from './daemon/config-at-start.js';
 import { ConnectionLog } from './daemon/connection-log.js';
 import { descriptorLimit, descriptorWarning } from './daemon/descriptor-limit.js';
@@ -82,6 +83,12 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     usbipHost ??= makeUsbipHost(helper, config.runtimeDir, pump, keepers.adapters(), clock, log);
     return usbipHost;
   };
+  const kernelNames = new KernelNames({
+    dev: '/dev',
+    clock,
+    changed: (tty) => supervisor.nameChanged(tty),
+    ask: () => void announceNames(helper).catch(() => {}), // it is asked again
+  });
   const supervisor = new Supervisor(
     {
       version: packageVersion(),
@@ -98,7 +105,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       monotonicMs: () => Number(process.hrtime.bigint()) / 1e6,
       pumpHeartbeatMs: () => pump.heartbeatMs,
       keepers,
-      ...factories({ pump, clock, random: Math.random, keepers, usbip }),
+      ...factories({ pump, clock, random: Math.random, keepers, usbip, kernelNames }),
     },
     config,
   );
@@ -259,6 +266,7 @@ function addressOf({ servers }: ResolvedConfig, name: string): string | undefine
 }
 
 function statusLine(supervisor: Supervisor): string {
-  const { ports, up, open, failed } = supervisor.status();
-  return `${ports} ports, ${open} open, ${up} connected${failed > 0 ? `, ${failed} failed` : ''}`;
+  const { ports, up, open, failed, withoutDevice } = supervisor.status();
+  const trouble = `${failed > 0 ? `, ${failed} failed` : ''}${withoutDevice > 0 ? `, ${withoutDevice} wait for their device` : ''}`;
+  return `${ports} ports, ${open} open, ${up} connected${trouble}`;
 }

@@ -11,7 +11,7 @@ export type PortState =
   | 'connecting'
   /** Connected and PORT_INIT answered. */
   | 'up'
-  /** Down; the next attempt waits for its turn. */
+  /** Down; the next attempt waits for its turn. Or no application can open the tty yet: reason TTY_WAITING. */
   | 'waiting'
   /** The application closed; what it wrote is being transmitted. */
   | 'closing'
@@ -150,6 +150,8 @@ export interface StatusView {
   up: number;
   open: number;
   failed: number;
+  /** Ports whose backend has no device for them yet, or whose name is not there: nobody can open them. */
+  withoutDevice: number;
   servers: ServerView[];
   /** Milliseconds since the pump thread's last heartbeat. */
   pumpHeartbeatAgeMs: number;

@@ -25,6 +25,7 @@ export interface Health {
   readonly open: number | null;
   readonly connected: number | null;
   readonly failed: number | null;
+  readonly withoutDevice: number | null;
   readonly serversDown: number | null;
   readonly pumpHeartbeatAgeMs: number | null;
 }
@@ -65,6 +66,12 @@ export function judgeHealth(status: StatusView): Health {
       text: `${status.failed} of ${status.ports} ports failed`,
     });
   }
+  if (status.withoutDevice > 0) {
+    problems.push({
+      level: some(status.withoutDevice, status.ports),
+      text: `${status.withoutDevice} of ${status.ports} ports wait for their device`,
+    });
+  }
   if (down.length > 0) {
     const all = status.servers.length;
     const text = `${down.length} of ${all} servers down (${named(down.map((server) => server.name))})`;
@@ -77,6 +84,7 @@ export function judgeHealth(status: StatusView): Health {
     open: status.open,
     connected: status.up,
     failed: status.failed,
+    withoutDevice: status.withoutDevice,
     serversDown: down.length,
     pumpHeartbeatAgeMs: status.pumpHeartbeatAgeMs,
   };
@@ -90,6 +98,7 @@ export function unreachable(error: unknown): Health {
     open: null,
     connected: null,
     failed: null,
+    withoutDevice: null,
     serversDown: null,
     pumpHeartbeatAgeMs: null,
   };

@@ -22,9 +22,11 @@ export function statusText(status: StatusView, io: Pick<CommandIo, 'columns' | '
   const paint = painter(io.colour);
   const age = durationText(io.now() - Date.parse(status.startedAt));
   const failed = paint(status.failed > 0 ? 'red' : undefined, `${status.failed} failed`);
+  const without =
+    status.withoutDevice > 0 ? `, ${paint('yellow', `${status.withoutDevice} wait for their device`)}` : '';
   const lines = [
     `ttynpd ${clean(status.version)}, pid ${status.pid}, running for ${age}, ${clean(status.configFile)}`,
-    `${status.ports} ttys: ${status.open} open, ${status.up} connected, ${failed}`,
+    `${status.ports} ttys: ${status.open} open, ${status.up} connected, ${failed}${without}`,
   ];
   if (status.lastReload !== null) {
     const { at, ok, message } = status.lastReload;

@@ -17,6 +17,7 @@ import { PtyTty } from '../tty/pty.js';
 import type { Tty } from '../tty/tty.js';
 import { UsbipHost } from '../tty/usbip/host.js';
 import { UsbipTty, type UsbipTtyKeeper } from '../tty/usbip/tty.js';
+import type { KernelNames } from './backend/kernel-names.js';
 import { lackFault } from './backend/needs.js';
 import type { AdoptedTty, PortKeepers } from './handover/port-keepers.js';
 import type { RunningServer } from './running-server.js';
@@ -28,6 +29,7 @@ export interface FactoryOptions {
   readonly keepers: PortKeepers;
   /** Made when the first tty wants it. */
   readonly usbip: () => UsbipHost;
+  readonly kernelNames: KernelNames;
 }
 
 function deviceLink(config: ResolvedConfig, tty: ResolvedTty, log: Log | undefined): DeviceLink {
@@ -59,15 +61,18 @@ const udevPath = (tty: ResolvedTty): string => `/dev/${tty.name}`;
 
 interface UsbipParts {
   readonly host: UsbipHost;
+  readonly kernelNames: KernelNames;
   readonly keeper: UsbipTtyKeeper | undefined;
   readonly adopted: KeepFile | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-function makeUsbipTty({ name, aliases, policy }: ResolvedTty, { host, keeper, adopted, clock, log }: UsbipParts): Tty {
+function makeUsbipTty(tty: ResolvedTty, { host, kernelNames, keeper, adopted, clock, log }: UsbipParts): Tty {
+  const { name, aliases, policy } = tty;
   const place = host.take(name, aliases);
-  const path = `/dev/${name}`;
+  const path = udevPath(tty);
+  kernelNames.add(name, path, () => place.trouble());
   return new UsbipTty({
     name,
     port: place.port,
@@ -79,13 +84,18 @@ function makeUsbipTty({ name, aliases, policy }: ResolvedTty, { host, keeper, ad
     log,
     ...(keeper ? { keeper } : {}),
     ...(adopted ? { adopted } : {}),
-    released: () => place.release(),
+    released: () => {
+      kernelNames.remove(name);
+      place.release();
+    },
   });
 }
 
 /** What the supervisor is composed with. `makeTty` throws a Fault where the TTY cannot be made. */
-export function factories({ pump, clock, random, keepers, usbip }: FactoryOptions) {
+export function factories({ pump, clock, random, keepers, usbip, kernelNames }: FactoryOptions) {
   return {
+    missing: (tty: string): string | undefined => kernelNames.missing(tty),
+
     ttyPath: (config: ResolvedConfig, tty: ResolvedTty): string =>
       tty.backend === 'usbip' ? udevPath(tty) : deviceLink(config, tty, undefined).path,
 
@@ -102,8 +112,8 @@ export function factories({ pump, clock, random, keepers, usbip }: FactoryOption
         throw refusal;
       }
       if (tty.backend === 'usbip') {
-        const usbipKeeper = keepers.usbipTty(tty.name);
-        return makeUsbipTty(tty, { host: usbip(), keeper: usbipKeeper, adopted: adopted?.file, clock, log });
+        const kept = { keeper: keepers.usbipTty(tty.name), adopted: adopted?.file };
+        return makeUsbipTty(tty, { host: usbip(), kernelNames, ...kept, clock, log });
       }
       const { uid, gid } = accounts(tty, unmade);
       return new PtyTty({

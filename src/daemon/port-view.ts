@@ -110,6 +110,20 @@ export function portView(config: ResolvedTty, session: Session, choice: ChoiceVi
   };
 }
 
+const WITHOUT_DEVICE = 'TTY_WAITING';
+
+/** Its backend has made it, and an application cannot open it yet. */
+export function withoutDevice(view: PortView, missing: string, since: string): PortView {
+  const pty =
+    view.backendChoice.by === 'auto'
+      ? `ttynp reload --choose-backend ${view.name}`
+      : 'set backend: pty, then ttynp reload';
+  const message = `${view.name} ${missing}; for a PTY instead: ${pty}`;
+  return { ...view, state: 'waiting', since, reason: { code: WITHOUT_DEVICE, message, at: since } };
+}
+
+export const isWithoutDevice = (view: PortView): boolean => view.reason?.code === WITHOUT_DEVICE;
+
 /** One server, summed up from its ports. */
 export function serverView(
   name: string,

@@ -12,7 +12,7 @@ import type { Link } from '../link/link.js';
 import { closeFd } from '../native/socket.js';
 import type { Tty } from '../tty/tty.js';
 import type { PortMetrics } from './metrics.js';
-import { failedPortView, portView } from './port-view.js';
+import { failedPortView, portView, withoutDevice } from './port-view.js';
 import { TraceFan } from './trace-fan.js';
 import { UseLog } from './use-log.js';
 
@@ -21,6 +21,8 @@ export interface PortOptions {
   /** What an application opens. */
   readonly path: string;
   readonly choice: () => ChoiceView;
+  /** Why an application cannot open it yet, though it was made. */
+  readonly missing: () => string | undefined;
   /** Throws a Fault where the TTY cannot be made. */
   readonly makeTty: () => Tty;
   readonly makeLink: () => Link;
@@ -41,6 +43,7 @@ export class Port {
   readonly #o: PortOptions;
   readonly #session: Session | undefined;
   readonly #fault: { fault: Fault; at: string } | undefined;
+  #missingSince: string | undefined;
   readonly #traces: TraceFan;
   readonly #uses: UseLog;
 
@@ -100,10 +103,21 @@ export class Port {
   /** @param nowMs CLOCK_MONOTONIC */
   view(nowMs: number): PortView {
     const choice = this.#o.choice();
-    if (this.#session) return portView(this.config, this.#session, choice, nowMs);
+    if (this.#session) return this.#withDevice(portView(this.config, this.#session, choice, nowMs));
     const code = this.#fault?.fault.code ?? 'SYSTEM';
     const message = this.#fault?.fault.message ?? '';
     return failedPortView(this.config, this.#o.path, choice, { code, message, at: this.#fault?.at ?? '' });
+  }
+
+  /** A port that nobody can open is not up, whatever its connection is. */
+  #withDevice(view: PortView): PortView {
+    const missing = view.state === 'failed' ? undefined : this.#o.missing();
+    if (missing === undefined) {
+      this.#missingSince = undefined;
+      return view;
+    }
+    this.#missingSince ??= new Date(this.#o.clock.wallTime()).toISOString();
+    return withoutDevice(view, missing, this.#missingSince);
   }
 
   metrics(nowMs: number): PortMetrics {

@@ -20,7 +20,7 @@ import type { Tty } from '../tty/tty.js';
 import type { AdoptedTty, PortKeepers } from './handover/port-keepers.js';
 import { daemonMetrics } from './metrics.js';
 import { Port } from './port.js';
-import { serverView } from './port-view.js';
+import { isWithoutDevice, serverView } from './port-view.js';
 import type { RunningServer } from './running-server.js';
 
 export type LoadResult = { readonly config: ResolvedConfig } | { readonly errors: readonly string[] };
@@ -35,6 +35,8 @@ export interface SupervisorOptions {
   /** Gives every tty a backend. Never rejects. */
   readonly choose: (config: ResolvedConfig, again: (tty: string) => boolean) => Promise<ResolvedConfig>;
   readonly choice: (tty: string) => ChoiceView;
+  /** Why a tty that was made cannot be opened yet. */
+  readonly missing: (tty: string) => string | undefined;
   /** @param adopted what an earlier process left of it */
   readonly makeTty: (config: ResolvedConfig, tty: ResolvedTty, log: Log, adopted: AdoptedTty['tty'] | undefined) => Tty;
   readonly ttyPath: (config: ResolvedConfig, tty: ResolvedTty) => string;
@@ -123,6 +125,7 @@ export class Supervisor implements DaemonControl {
       up: views.filter((view) => view.state === 'up' && view.peer !== null).length,
       open: views.filter((view) => view.open).length,
       failed: views.filter((view) => view.state === 'failed').length,
+      withoutDevice: views.filter(isWithoutDevice).length,
       servers: this.#config.servers.map((server) =>
         serverView(
           server.name,
@@ -164,6 +167,12 @@ export class Supervisor implements DaemonControl {
     for (const port of this.ports()) listener({ type: 'port', port });
     this.#watchers.add(listener);
     return () => this.#watchers.delete(listener);
+  }
+
+  /** What keeps an application from opening it has changed. */
+  nameChanged(tty: string): void {
+    const port = this.#ports.get(tty);
+    if (port) this.#portChanged(port);
   }
 
   /** One reload at a time; who asks meanwhile gets the result of a fresh one after it. */
@@ -252,6 +261,7 @@ export class Supervisor implements DaemonControl {
       config: tty,
       path: this.#o.ttyPath(config, tty),
       choice: () => this.#o.choice(tty.name),
+      missing: () => this.#o.missing(tty.name),
       makeTty: () => this.#o.makeTty(config, tty, log, adopted?.tty),
       adopted: adopted?.port,
       keeper: this.#o.keepers.connection(tty.name, `${tty.address} ${tty.dataPort} ${tty.commandPort}`),

@@ -57,6 +57,15 @@ async function restart(): Promise<void> {
   await whole?.startDaemon();
 }
 
+/** Not up, with the reason and what to do. */
+async function waits(reason: string): Promise<void> {
+  const view = await whole?.portIs('waits', ({ reason: why }) => why?.message.includes(reason) === true);
+  expect(view).toMatchObject({ state: 'waiting', backend: 'usbip', open: false, reason: { code: 'TTY_WAITING' } });
+  expect(view?.reason?.message).toMatch(
+    /^ttyNP0 waits for its device: .*; for a PTY instead: ttynp reload --choose-backend ttyNP0$/,
+  );
+}
+
 const backends = async () => (await whole?.client.ports())?.map(({ backend }) => backend);
 
 test('without a helper a pty, which stays one when there is a helper, until it is told to choose again', async () => {
@@ -81,9 +90,13 @@ test('usbip, which stays usbip when the helper or a module is gone: nothing turn
   await playHelper();
   await start();
   expect(await backends()).toEqual(['usbip', 'usbip']);
+  await waits(NO_MODULE);
   await noHelper();
   await restart();
-  expect(await backends()).toEqual(['usbip', 'usbip']);
+  await waits('no usbip helper listens on');
+  const health = await cli(['health', '--socket', whole?.socketPath ?? '']);
+  expect(health).toMatchObject({ code: 2, stdout: expect.stringContaining('2 of 2 ports wait for their device') });
+  expect((await cli(['status', '--socket', whole?.socketPath ?? ''])).stdout).toContain('2 wait for their device');
   whole?.configure({ usbip: { socket: join(state, 'helper.sock') }, control: {} });
   await whole?.client.reload();
   expect(await backends()).toEqual(['usbip', 'usbip']);

@@ -67,6 +67,7 @@ export class FakeDaemon implements DaemonControl {
       up: ports.filter((p) => p.state === 'up').length,
       open: ports.filter((p) => p.open).length,
       failed: ports.filter((p) => p.state === 'failed').length,
+      withoutDevice: 0,
       servers: [
         {
           name: 'boiler-house',

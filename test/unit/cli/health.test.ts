@@ -25,6 +25,7 @@ const WELL: StatusView = {
   up: 3,
   open: 4,
   failed: 0,
+  withoutDevice: 0,
   servers: [server('boiler-house'), server('hall-2')],
   pumpHeartbeatAgeMs: 12,
   lastReload: null,
@@ -36,6 +37,13 @@ describe('the daemon answers', () => {
   const table: [string, Partial<StatusView>, number, string][] = [
     ['all is well', {}, 0, 'TTYNP OK - 16 ports, 4 open, 3 connected'],
     ['a port failed', { failed: 1 }, 1, 'TTYNP WARNING - 1 of 16 ports failed; 16 ports, 4 open, 3 connected'],
+    [
+      'a port has no device',
+      { withoutDevice: 1 },
+      1,
+      'TTYNP WARNING - 1 of 16 ports wait for their device; 16 ports, 4 open, 3 connected',
+    ],
+    ['no port has a device', { withoutDevice: 16 }, 2, 'TTYNP CRITICAL - 16 of 16 ports wait for their device'],
     ['all ports failed', { failed: 16 }, 2, 'TTYNP CRITICAL - 16 of 16 ports failed'],
     [
       'a server is down',
