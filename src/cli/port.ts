@@ -4,6 +4,8 @@ import { statSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
 import type { DirectionView, PortView, ProblemView, SettingsView } from '../api/types.js';
 import { durationText } from '../base/duration.js';
+import { backendText, betterBackend } from './doctor/backend-advice.js';
+import { backendFacts } from './doctor/machine-survey.js';
 import { wrap } from './doctor/render.js';
 import { scanHolders } from './holders.js';
 import type { CommandIo } from './io.js';
@@ -27,7 +29,7 @@ export const portCommand = (io: CommandIo): CommandModule<GlobalArguments, Argum
       return;
     }
     const { pid } = await client.status();
-    io.out(portText(port, heldBy(port, pid), io));
+    io.out(portText(port, heldBy(port, pid), io, betterBackend(port, backendFacts())));
   },
 });
 
@@ -46,7 +48,13 @@ export function heldBy(port: Pick<PortView, 'devicePath' | 'open'>, daemon: numb
   return scan.complete ? 'nobody any more' : 'not visible: run with sudo';
 }
 
-export function portText(port: PortView, holder: string, io: Pick<CommandIo, 'colour' | 'now' | 'columns'>): string {
+/** @param better what to do for a backend that carries more */
+export function portText(
+  port: PortView,
+  holder: string,
+  io: Pick<CommandIo, 'colour' | 'now' | 'columns'>,
+  better?: string,
+): string {
   const paint = painter(io.colour);
   const since = `since ${dateText(port.since)} (${durationText(io.now() - Date.parse(port.since))})`;
   const aliases = port.aliases.length > 0 ? ` (${port.aliases.join(', ')})` : '';
@@ -67,7 +75,8 @@ export function portText(port: PortView, holder: string, io: Pick<CommandIo, 'co
     ['policy', policyText(port)],
     ['last error', port.lastError === null ? null : problemText(port.lastError)],
     ...port.warnings.map((text): [string, string] => ['warning', text]),
-    ['backend', port.backend],
+    ['backend', port.backend === 'none' ? 'none' : backendText(port)],
+    ['better', better ?? null],
     ...port.limits.map((text): [string, string] => ['limit', text]),
   ];
   const head = `${paint('bold', clean(port.name))}${clean(aliases)} ${paint(STATE_COLOURS[port.state], port.state)} ${since}`;

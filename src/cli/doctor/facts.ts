@@ -2,6 +2,8 @@
 // system. Gathered by port-facts.ts and probe.ts.
 import type { PortView } from '../../api/types.js';
 import type { Holder } from '../holders.js';
+import type { BackendFacts } from './backend-advice.js';
+import type { NameOwnerFacts } from './names.js';
 
 /** Where the port should be, as the running daemon or, without one, the configuration says. */
 export interface Target {
@@ -108,6 +110,9 @@ export interface PortFacts {
   /** undefined: no daemon that can be asked. */
   readonly view: PortView | undefined;
   readonly link: LinkFacts;
+  readonly backends: BackendFacts;
+  /** undefined: no daemon that can be asked, or no tty that was made. */
+  readonly nameOwner: NameOwnerFacts | undefined;
   /** undefined: nothing there to look at. */
   readonly access: AccessFacts | undefined;
   readonly lockFiles: readonly LockFile[];

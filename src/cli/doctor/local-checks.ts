@@ -1,12 +1,16 @@
 // The near half of `doctor TTY`: daemon, link, permission, locks, holder. Pure judgement of facts; looks at nothing
 // itself.
+import { backendCheck } from './backend-advice.js';
 import { type Check, failed, notChecked, ok } from './check.js';
 import type { DaemonFacts, PortFacts } from './facts.js';
+import { nameCheck } from './names.js';
 
 export function localChecks(facts: PortFacts): Check[] {
   return [
     daemonCheck(facts.daemon),
+    ...backendChecks(facts),
     linkCheck(facts),
+    ...nameChecks(facts),
     accessCheck(facts),
     lockFileCheck(facts),
     kernelLockCheck(facts),
@@ -38,10 +42,20 @@ export function daemonCheck(daemon: DaemonFacts): Check {
   }
 }
 
+function backendChecks({ view, backends }: PortFacts): Check[] {
+  return view === undefined ? [] : [backendCheck(view, backends)];
+}
+
+function nameChecks({ view, nameOwner }: PortFacts): Check[] {
+  return view === undefined || nameOwner === undefined ? [] : [nameCheck(view, nameOwner)];
+}
+
 function linkCheck({ link, view, target, daemon }: PortFacts): Check {
   // Never "remove it" here: what lies there may be a real serial port's node.
   if (view?.devicePath === '')
     return failed('link', view.reason?.message ?? 'the tty could not be made', 'then: ttynp reload');
+  if (view?.reason?.code === 'TTY_WAITING')
+    return failed('link', view.reason.message, 'see the checks named backend and name');
   const chain = link.chain.join(' -> ');
   const start =
     daemon.state === 'running' ? 'ask for its log: journalctl -u ttynpd' : 'the daemon makes it: start ttynpd';

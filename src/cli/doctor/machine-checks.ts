@@ -2,7 +2,7 @@
 // checks out. Follows docs/architecture.md, "Rooms" (tty/).
 
 import type { ServerView } from '../../api/types.js';
-import { packageHint } from '../../tty/usbip/modules.js';
+import { usbipLack } from './backend-advice.js';
 import { type Check, failed, notChecked, ok } from './check.js';
 import { daemonCheck } from './local-checks.js';
 import type { MachineFacts, ServerProbe } from './machine-facts.js';
@@ -16,6 +16,7 @@ export function judgeMachine(facts: MachineFacts): Check[] {
     ...backendChecks(facts),
     ...groupChecks(facts),
     linkDirCheck(facts),
+    ...(facts.names === undefined ? [] : [facts.names]),
     runtimeDirCheck(facts),
     ptyCheck(facts),
     descriptorCheck(facts),
@@ -25,8 +26,8 @@ export function judgeMachine(facts: MachineFacts): Check[] {
   ];
 }
 
-function backendChecks({ backends }: MachineFacts): Check[] {
-  const { ptmx, vhci, cuse, kernel, osRelease } = backends;
+function backendChecks({ backends, usbipTtys }: MachineFacts): Check[] {
+  const { ptmx, vhci, ftdi, cuse, kernel } = backends;
   const pty = ptmx
     ? ok(
         'backend pty',
@@ -39,10 +40,17 @@ function backendChecks({ backends }: MachineFacts): Check[] {
       );
   const offers = (what: string, state: 'loaded' | 'available' | 'absent') =>
     state === 'absent' ? `this kernel (${kernel}) has no ${what}` : `this machine offers it (${what} ${state})`;
+  const lack = usbipLack(backends);
+  const there = vhci !== 'absent' && ftdi !== 'absent';
+  const offered = `${offers('vhci_hcd', vhci)}: backend: usbip, for what a pty cannot carry`;
   const usbip =
-    vhci === 'absent'
-      ? notChecked('backend usbip', `${offers('vhci_hcd', vhci)}: ${packageHint('vhci_hcd', osRelease, kernel)}`)
-      : ok('backend usbip', `${offers('vhci_hcd', vhci)}: set backend: usbip for what a pty cannot carry`);
+    lack === undefined
+      ? ok('backend usbip', offered)
+      : usbipTtys > 0
+        ? failed('backend usbip', `${usbipTtys} ttys have it and wait for their devices`, lack)
+        : there
+          ? ok('backend usbip', `${offered}; its helper is not enabled`, lack)
+          : notChecked('backend usbip', lack);
   const cuses = notChecked('backend cuse', `${offers('/dev/cuse', cuse)}; this version of ttynp does not drive it`);
   return [pty, usbip, cuses];
 }

@@ -1,16 +1,8 @@
 // What the doctor found out about this machine before it judges: plain values. Gathered by machine-survey.ts.
 import type { ServerView, StatusView } from '../../api/types.js';
+import type { BackendFacts } from './backend-advice.js';
+import type { Check } from './check.js';
 import type { ConnectFacts, DaemonFacts } from './facts.js';
-
-export interface BackendFacts {
-  readonly ptmx: boolean;
-  readonly kernel: string;
-  /** `loaded`, `available` as a module file, `absent`. */
-  readonly vhci: 'loaded' | 'available' | 'absent';
-  readonly cuse: 'loaded' | 'available' | 'absent';
-  /** Text of os-release(5): says which package brings a module. */
-  readonly osRelease: string;
-}
 
 export interface GroupFacts {
   readonly group: string;
@@ -59,4 +51,8 @@ export interface MachineFacts {
   readonly servers: readonly ServerView[] | undefined;
   readonly configuredServers: readonly { readonly name: string; readonly address: string }[];
   readonly probes: readonly ServerProbe[];
+  /** How many ttys have the usbip backend. */
+  readonly usbipTtys: number;
+  /** Of the names in /dev; undefined: no daemon that tells which there are. */
+  readonly names: Check | undefined;
 }

@@ -8,18 +8,14 @@ import { loadConfig, systemEnvironment } from '../../config/load.js';
 import { ConfigFault } from '../../config/problems.js';
 import { defaultRuntimeDir } from '../../config/resolve.js';
 import type { ResolvedConfig } from '../../config/resolved.js';
+import { DEFAULT_SOCKET } from '../../tty/usbip/attach-line.js';
 import { readOsRelease } from '../../tty/usbip/modules.js';
 import { idOfName, inGroup, nameOfId, userName } from './accounts.js';
+import type { BackendFacts } from './backend-advice.js';
 import type { DaemonFacts } from './facts.js';
 import { placeOf } from './far-checks.js';
-import type {
-  BackendFacts,
-  ConfigFacts,
-  DirectoryFacts,
-  GroupFacts,
-  MachineFacts,
-  ServerProbe,
-} from './machine-facts.js';
+import type { ConfigFacts, DirectoryFacts, GroupFacts, MachineFacts, ServerProbe } from './machine-facts.js';
+import { namesCheck, surveyNames } from './names.js';
 import { may } from './port-facts.js';
 import { type ProbeOptions, probeConnect } from './probe.js';
 
@@ -68,7 +64,7 @@ export async function surveyMachine(
   return {
     user: userName(),
     isRoot: process.geteuid?.() === 0,
-    backends: backendFacts(),
+    backends: backendFacts(config?.usbip.socket),
     groups: groupFacts(config),
     runtimeDir: directoryFacts(runtimeDir),
     linkDir: directoryFacts(linkDir),
@@ -79,14 +75,21 @@ export async function surveyMachine(
     status,
     servers: status?.servers,
     configuredServers: (config?.servers ?? []).map(({ name, address }) => ({ name, address })),
+    usbipTtys: asked.ports.filter(({ backend }) => backend === 'usbip').length,
+    names:
+      asked.ports.length === 0
+        ? undefined
+        : namesCheck(asked.ports, surveyNames({ dev: '/dev', sys: '/sys', runtimeDir })),
     probes: probing === undefined ? [] : await probeServers(config, asked, probing),
   };
 }
 
-export function backendFacts(root = ''): BackendFacts {
+/** @param helper the socket of the root helper */
+export function backendFacts(helper: string = DEFAULT_SOCKET, root = ''): BackendFacts {
   const kernel = release();
   const modules = `${root}/lib/modules/${kernel}`;
   const vhci = existsSync(`${root}/sys/devices/platform/vhci_hcd.0`) || existsSync(`${root}/sys/module/vhci_hcd`);
+  const ftdi = existsSync(`${root}/sys/bus/usb-serial/drivers/ftdi_sio`);
   const cuse = existsSync(`${root}/dev/cuse`);
   const state = (loaded: boolean, name: string) =>
     loaded ? 'loaded' : hasModule(modules, name) ? 'available' : 'absent';
@@ -94,6 +97,8 @@ export function backendFacts(root = ''): BackendFacts {
     ptmx: may(`${root}/dev/ptmx`, constants.R_OK | constants.W_OK),
     kernel,
     vhci: state(vhci, 'vhci-hcd'),
+    ftdi: state(ftdi, 'ftdi_sio'),
+    helper: existsSync(`${root}${helper}`),
     cuse: state(cuse, 'cuse'),
     osRelease: readOsRelease(),
   };

@@ -8,7 +8,8 @@ import { applyFormat, parseFormat } from '../../serial/format.js';
 import type { LineSettings } from '../../serial/line.js';
 import type { LinkFacts, NameFacts, PortFacts, ProbeFacts, Target } from './facts.js';
 import { readKernelLocks, readLockFiles } from './locks.js';
-import { type Asked, type ConfigRead, inUse } from './machine-survey.js';
+import { type Asked, backendFacts, type ConfigRead, inUse } from './machine-survey.js';
+import { type NameOwnerFacts, nameOwnerFacts, surveyNames } from './names.js';
 import {
   accessFacts,
   findPort,
@@ -43,11 +44,19 @@ export async function walkPort(
     target,
     daemon: asked.daemon,
     view,
+    backends: backendFacts(read.config?.usbip.socket),
+    nameOwner: ownerOf(view, asked),
     ...deviceFacts(link, target, view, asked.status?.pid),
     name,
     route: address === undefined ? undefined : await routeFacts(address),
     probe: options.probe ? await probe(target, view, tty, asked, name, options) : undefined,
   };
+}
+
+/** Of a tty that was made. */
+function ownerOf(view: PortView | undefined, { status }: Asked): NameOwnerFacts | undefined {
+  if (view === undefined || status === undefined || view.backend === 'none') return undefined;
+  return nameOwnerFacts(view, surveyNames({ dev: '/dev', sys: '/sys', runtimeDir: status.runtimeDir }));
 }
 
 function targetOf(

@@ -17,7 +17,15 @@ const server = {
 const facts: MachineFacts = {
   user: 'ada',
   isRoot: false,
-  backends: { ptmx: true, kernel: '6.1.0', vhci: 'absent', cuse: 'absent', osRelease: 'ID=debian\n' },
+  backends: {
+    ptmx: true,
+    kernel: '6.1.0',
+    vhci: 'absent',
+    ftdi: 'loaded',
+    helper: true,
+    cuse: 'absent',
+    osRelease: 'ID=debian\n',
+  },
   groups: [{ group: 'dialout', exists: true, member: true, ttys: 4 }],
   runtimeDir: { path: '/run/ttynp', exists: true, writable: true },
   linkDir: { path: '/dev', exists: true, writable: true },
@@ -29,6 +37,8 @@ const facts: MachineFacts = {
   servers: [server],
   configuredServers: [{ name: 'press', address: '10.0.0.9' }],
   probes: [],
+  usbipTtys: 0,
+  names: undefined,
 };
 
 const absent = { state: 'absent', socket: '/run/x' } as const;
@@ -47,7 +57,22 @@ const table: [string, Partial<MachineFacts>, [string, CheckResult, RegExp, RegEx
   [
     'usbip is there',
     { backends: { ...facts.backends, vhci: 'available' } },
-    ['backend usbip', 'ok', /offers it \(vhci_hcd available\): set backend: usbip/],
+    ['backend usbip', 'ok', /offers it \(vhci_hcd available\): backend: usbip/],
+  ],
+  [
+    'usbip is there but for its helper',
+    { backends: { ...facts.backends, vhci: 'available', helper: false } },
+    ['backend usbip', 'ok', /helper is not enabled/, /^systemctl enable --now ttynp-usbip.socket$/],
+  ],
+  [
+    'usbip is not there, and ttys have it',
+    { usbipTtys: 3 },
+    ['backend usbip', 'failed', /3 ttys have it and wait/, /has no vhci_hcd: .*apt install linux-image/],
+  ],
+  [
+    'the other module is not there',
+    { usbipTtys: 3, backends: { ...facts.backends, vhci: 'loaded', ftdi: 'absent' } },
+    ['backend usbip', 'failed', /3 ttys/, /has no ftdi_sio: .*apt install linux-image/],
   ],
   ['in the group', {}, ['group', 'ok', /ada is in dialout/]],
   [
