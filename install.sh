@@ -5,7 +5,7 @@
 set -eu
 
 NODE_NEEDED=20.19
-UNITS='ttynpd.service ttynp-links.service ttynp-links.path ttynp-usbip.socket ttynp-usbip.service'
+UNITS='ttynpd.service ttynp-links.service ttynp-links.path ttynp-usbip.socket ttynp-usbip.service ttynp-usbip-sleep.service'
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 prefix='' action=install start=yes dry=no work=''
 
@@ -214,7 +214,7 @@ remove_links() {
 take_away() {
   if systemd_runs; then
     run systemctl disable --quiet --now ttynp-links.path ttynpd.service ttynp-usbip.socket || true
-    run systemctl stop ttynp-links.service ttynp-usbip.service || true
+    run systemctl stop ttynp-links.service ttynp-usbip.service ttynp-usbip-sleep.service || true
   fi
   if [ -z "$prefix" ]; then remove_links; fi
   files | while read -r _ place; do

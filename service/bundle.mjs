@@ -162,7 +162,7 @@ set -e
 [ "$1" = remove ] || exit 0
 [ -d /run/systemd/system ] || exit 0
 systemctl disable --quiet --now ttynp-links.path ttynpd.service ttynp-usbip.socket || true
-systemctl stop ttynp-usbip.service || true
+systemctl stop ttynp-usbip.service ttynp-usbip-sleep.service || true
 for link in /dev/*; do
   [ -L "$link" ] || continue
   case $(readlink "$link") in /run/ttynp/*) rm -f "$link" ;; esac

@@ -62,6 +62,7 @@ const COMMANDS: ReadonlyMap<string, Add> = new Map<string, Add>([
   ['import', async (y, io) => y.command((await import('./cli/import.js')).importCommand(io))],
   ['daemon', async (y) => y.command(daemonCommand)],
   ['links', async (y, io) => y.command((await import('./cli/links.js')).linksCommand(io))],
+  ['usbip', async (y, io) => y.command((await import('./cli/usbip.js')).usbipCommand(io))],
   ['usbip-attach', async (y, io) => y.command((await import('./cli/usbip-attach.js')).usbipAttachCommand(io))],
   ['doctor', async (y, io) => y.command((await import('./cli/doctor.js')).doctorCommand(io))],
   ['audit', async (y, io) => y.command((await import('./cli/audit.js')).auditCommand(io))],

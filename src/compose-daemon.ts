@@ -102,6 +102,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
         connections.faulted(server, tty, fault, down, addressOf(supervisor.config, server)),
       recovered: (server, tty) => connections.recovered(server, tty),
       unmade: (server, tty, fault) => connections.unmade(server, tty, fault),
+      usbip: (action) => (action === 'suspend' ? usbipHost?.suspend() : usbipHost?.resume()) ?? 0,
       monotonicMs: () => Number(process.hrtime.bigint()) / 1e6,
       pumpHeartbeatMs: () => pump.heartbeatMs,
       keepers,

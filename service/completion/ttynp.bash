@@ -13,7 +13,8 @@ _ttynp() {
   COMPREPLY=()
   case $before in --socket | --config | -c | --file) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;; esac
   case $command in
-    '') mapfile -t COMPREPLY < <(compgen -W 'status ports port watch trace reload health metrics config server import audit daemon doctor bench simulate demo --socket --config --debug --help --version' -- "$word") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'status ports port watch trace reload health metrics config server import audit daemon doctor bench simulate usbip demo --socket --config --debug --help --version' -- "$word") ;;
+    usbip) mapfile -t COMPREPLY < <(compgen -W 'suspend resume' -- "$word") ;;
     config) mapfile -t COMPREPLY < <(compgen -W 'check show schema' -- "$word") ;;
     bench) mapfile -t COMPREPLY < <(compgen -W "latency throughput $(_ttynp_names name)" -- "$word") ;;
     port | trace | doctor) mapfile -t COMPREPLY < <(compgen -W "$(_ttynp_names name) --json" -- "$word") ;;

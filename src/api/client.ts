@@ -1,12 +1,12 @@
 // A client of the daemon: HTTP and JSON over its unix socket. Holds no connection between calls and prints nothing.
 // Follows the contract of types.ts.
 //
-//   new DaemonClient(socketPath, timeoutMs?)  status() ports() port(name) metrics() reload() watch(signal?)
+//   new DaemonClient(socketPath, timeoutMs?)  status() ports() port(name) metrics() reload() usbip() watch(signal?)
 //   trace(name, signal?)
 //   Rejects with a Fault: NO_DAEMON, PERMISSION, NO_SUCH_TTY, PEER_TIMEOUT, PEER_PROTOCOL, SYSTEM, CANCELED.
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { Fault, messageOf } from '../base/fault.js';
-import type { ApiError, PortView, ReloadResult, StatusView, TraceRecord, WatchEvent } from './types.js';
+import type { ApiError, PortView, ReloadResult, StatusView, TraceRecord, UsbipResult, WatchEvent } from './types.js';
 
 /** All ports of a daemon with thousands of them; beyond it is no daemon of ours. */
 const MAX_ANSWER = 64 * 1024 * 1024;
@@ -43,6 +43,11 @@ export class DaemonClient {
   reload(choose: readonly string[] = []): Promise<ReloadResult> {
     const query = choose.map((name) => `choose=${encodeURIComponent(name)}`).join('&');
     return this.#json('POST', query === '' ? '/v1/reload' : `/v1/reload?${query}`, 60_000);
+  }
+
+  /** Unplugs the daemon's virtual adapters before the machine sleeps, and plugs them in again. */
+  usbip(action: 'suspend' | 'resume'): Promise<UsbipResult> {
+    return this.#json('POST', `/v1/usbip/${action}`);
   }
 
   /** All ports first, then every change, until the signal is aborted (then it returns) or the daemon ends. */

@@ -1,6 +1,6 @@
 // What the control server asks of the daemon: the contract of types.ts as calls. The daemon implements it and knows no
 // HTTP; the control server knows nothing else of the daemon. Listeners are called on the event loop and never throw.
-import type { PortView, ReloadResult, StatusView, TraceRecord, WatchEvent } from './types.js';
+import type { PortView, ReloadResult, StatusView, TraceRecord, UsbipResult, WatchEvent } from './types.js';
 
 export interface DaemonControl {
   status(): StatusView;
@@ -14,6 +14,8 @@ export interface DaemonControl {
    * @param choose whether the backend of this tty, where the configuration leaves it to the daemon, is chosen again
    */
   reload(choose?: (tty: string) => boolean): Promise<ReloadResult>;
+  /** Unplugs the virtual adapters, and plugs them in again. Returns how many there are. */
+  usbip(action: 'suspend' | 'resume'): UsbipResult;
   /** Changes from now on; the caller has asked `ports()` for what is. Returns what ends it. */
   watch(listener: (event: WatchEvent) => void): () => void;
   /** By name or alias; the caller has made sure that it exists. Returns what ends it. */

@@ -1,5 +1,6 @@
 // The daemon's control contract: what a client may know and ask, as JSON over HTTP on the unix socket.
-// GET /v1/status, GET /v1/ports, GET /v1/ports/NAME, POST /v1/reload (?choose=NAME, ?choose=*), GET /v1/watch (one JSON event per line),
+// GET /v1/status, GET /v1/ports, GET /v1/ports/NAME, POST /v1/reload (?choose=NAME, ?choose=*),
+// POST /v1/usbip/suspend, POST /v1/usbip/resume, GET /v1/watch (one JSON event per line),
 // GET /v1/ports/NAME/trace (one JSON TraceRecord per line). Errors: { error: ApiError } with a 4xx or 5xx status.
 // GET /metrics answers with Prometheus' text format, which is no JSON. Only additions within version 1.
 
@@ -180,6 +181,12 @@ export type TraceRecord =
   | { type: 'command'; atUs: number; direction: 'sent' | 'received'; data: string; text: string }
   | { type: 'event'; atUs: number; text: string }
   | { type: 'dropped'; atUs: number; bytes: number };
+
+/** Of POST /v1/usbip/suspend and /v1/usbip/resume. */
+export interface UsbipResult {
+  /** How many virtual adapters were unplugged, or are plugged in again. */
+  adapters: number;
+}
 
 export interface ApiError {
   code: string;

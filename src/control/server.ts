@@ -132,8 +132,10 @@ export class ControlServer {
   async #route(daemon: DaemonControl, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? '').split('?')[0] ?? '';
     const port = /^\/v1\/ports\/([^/]+)(\/trace)?$/.exec(path);
-    const method = path === '/v1/reload' ? 'POST' : 'GET';
-    if (!['/v1/status', '/v1/ports', '/v1/reload', '/v1/watch', '/metrics'].includes(path) && port === null) {
+    const usbip = /^\/v1\/usbip\/(suspend|resume)$/.exec(path)?.[1];
+    const method = path === '/v1/reload' || usbip !== undefined ? 'POST' : 'GET';
+    const known = ['/v1/status', '/v1/ports', '/v1/reload', '/v1/watch', '/metrics'].includes(path);
+    if (!known && port === null && usbip === undefined) {
       return sendError(response, 404, { code: 'NO_SUCH_PATH', message: 'no such path' });
     }
     if (request.method !== method) {
@@ -144,6 +146,7 @@ export class ControlServer {
     if (path === '/metrics') return sendText(response, 200, PROMETHEUS_CONTENT_TYPE, daemon.metrics());
     if (path === '/v1/ports') return sendJson(response, 200, daemon.ports());
     if (path === '/v1/reload') return this.#reload(daemon, request, response);
+    if (usbip !== undefined) return sendJson(response, 200, daemon.usbip(usbip === 'suspend' ? 'suspend' : 'resume'));
     if (path === '/v1/watch') return this.#stream(response, streamWatch(daemon, response));
     const name = decoded(port?.[1] ?? '');
     const view = name === undefined ? undefined : daemon.port(name);

@@ -69,8 +69,8 @@ interface UsbipParts {
 }
 
 function makeUsbipTty(tty: ResolvedTty, { host, kernelNames, keeper, adopted, clock, log }: UsbipParts): Tty {
-  const { name, aliases, policy } = tty;
-  const place = host.take(name, aliases);
+  const { name, aliases, group, mode, policy } = tty;
+  const place = host.take(name, aliases, { mode, ...(group === null ? {} : { group }) });
   const path = udevPath(tty);
   kernelNames.add(name, path, () => place.trouble());
   return new UsbipTty({

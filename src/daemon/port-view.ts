@@ -33,6 +33,11 @@ function configured(config: ResolvedTty) {
   };
 }
 
+/** udev gives a kernel tty its group and mode; its owner stays root. */
+function ownerLimit({ owner }: ResolvedTty, backend: string): string[] {
+  return owner !== null && backend === 'usbip' ? [`owner: ${owner} does not apply: use group and mode`] : [];
+}
+
 /** A port that could not be made: it says why, and nothing else. */
 export function failedPortView(
   config: ResolvedTty,
@@ -84,7 +89,7 @@ export function portView(config: ResolvedTty, session: Session, choice: ChoiceVi
     peer: record.peer ?? null,
     backend: tty.capabilities.backend,
     backendChoice: choice,
-    limits: [...tty.capabilities.limits],
+    limits: [...tty.capabilities.limits, ...ownerLimit(config, tty.capabilities.backend)],
     asked: settingsView(tty.settings),
     acknowledged: record.acknowledged ? settingsView(record.acknowledged) : null,
     refused: record.refused ? settingsView(record.refused) : null,

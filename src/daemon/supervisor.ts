@@ -8,6 +8,7 @@ import {
   type ReloadResult,
   type StatusView,
   type TraceRecord,
+  type UsbipResult,
   type WatchEvent,
 } from '../api/types.js';
 import type { Clock, Timer } from '../base/clock.js';
@@ -40,6 +41,7 @@ export interface SupervisorOptions {
   /** @param adopted what an earlier process left of it */
   readonly makeTty: (config: ResolvedConfig, tty: ResolvedTty, log: Log, adopted: AdoptedTty['tty'] | undefined) => Tty;
   readonly ttyPath: (config: ResolvedConfig, tty: ResolvedTty) => string;
+  readonly usbip: (action: 'suspend' | 'resume') => number;
   readonly makeLink: (tty: ResolvedTty, server: RunningServer, log: Log) => Link;
   readonly makeServer: (name: string, address: string) => RunningServer;
   readonly faulted: (server: string, tty: string, fault: Fault, serverDown: boolean) => void;
@@ -161,6 +163,10 @@ export class Supervisor implements DaemonControl {
 
   trace(name: string, listener: (record: TraceRecord) => void): () => void {
     return this.#find(name)?.trace(listener) ?? (() => {});
+  }
+
+  usbip(action: 'suspend' | 'resume'): UsbipResult {
+    return { adapters: this.#o.usbip(action) };
   }
 
   watch(listener: (event: WatchEvent) => void): () => void {

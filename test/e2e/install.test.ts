@@ -50,6 +50,7 @@ test('installs what works from there, keeps the configuration the second time, a
     '/usr/bin/ttynpd',
     '/usr/lib/systemd/system/ttynp-links.path',
     '/usr/lib/systemd/system/ttynp-links.service',
+    '/usr/lib/systemd/system/ttynp-usbip-sleep.service',
     '/usr/lib/systemd/system/ttynp-usbip.service',
     '/usr/lib/systemd/system/ttynp-usbip.socket',
     '/usr/lib/systemd/system/ttynpd.service',
@@ -130,7 +131,7 @@ test('bash completes commands, and ttys by the names that the daemon tells', asy
 });
 
 test.skipIf(!existsSync('/usr/bin/systemd-analyze'))('the units are hardened as far as 1.7 says', async () => {
-  for (const unit of ['ttynpd.service', 'ttynp-links.service']) {
+  for (const unit of ['ttynpd.service', 'ttynp-links.service', 'ttynp-usbip.service', 'ttynp-usbip-sleep.service']) {
     const path = `${ROOT}/service/${unit}`;
     const security = await run(['systemd-analyze', 'security', '--offline=true', '--threshold=17', path]);
     expect(security, unit).toMatchObject({ code: 0 });

@@ -1,6 +1,6 @@
 // A daemon with ports that a test sets by hand, for what speaks to a daemon: control server, client, commands.
 import type { DaemonControl } from '../../src/api/daemon.js';
-import type { PortView, ReloadResult, StatusView, TraceRecord, WatchEvent } from '../../src/api/types.js';
+import type { PortView, ReloadResult, StatusView, TraceRecord, UsbipResult, WatchEvent } from '../../src/api/types.js';
 
 export function portView(name: string, change: Partial<PortView> = {}): PortView {
   const direction = { bytes: 0, lastByteAgeMs: null, parkedBytes: 0, stalls: 0 };
@@ -45,6 +45,7 @@ export class FakeDaemon implements DaemonControl {
   readonly views = new Map<string, PortView>();
   reloadResult: ReloadResult = { ok: true, added: [], removed: [], changed: [], unchanged: 1, errors: [] };
   reloads = 0;
+  suspended: boolean | undefined;
   /** Whose backend the last reload was asked to choose again. */
   chosen: string[] = [];
   readonly watchers = new Set<(event: WatchEvent) => void>();
@@ -100,6 +101,11 @@ export class FakeDaemon implements DaemonControl {
     this.reloads++;
     this.chosen = this.ports().flatMap(({ name }) => (choose(name) ? [name] : []));
     return this.reloadResult;
+  }
+
+  usbip(action: 'suspend' | 'resume'): UsbipResult {
+    this.suspended = action === 'suspend';
+    return { adapters: 2 };
   }
 
   watch(listener: (event: WatchEvent) => void): () => void {

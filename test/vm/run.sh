@@ -49,7 +49,7 @@ check 'install.sh installs the bundle beside it' './install.sh'
 check 'the service is active, as user ttynp, without capabilities' 'systemctl is-active ttynpd; [ "$(owner_of_daemon)" = ttynp ]; grep -q "^CapEff:.0*$" "/proc/$(main_pid)/status"'
 check 'reload brings new names in /dev' 'write_config 2; simulator; systemctl reload ttynpd; await "[ -c /dev/ttyNP1 ]"; [ "$(readlink /dev/ttyNP0)" = /run/ttynp/ttyNP0 ]'
 always=
-check 'exposure of every unit is at most 1.7' 'systemd-analyze security --no-pager --threshold=17 ttynpd.service; systemd-analyze security --no-pager --threshold=17 ttynp-links.service; systemd-analyze security --no-pager --threshold=17 ttynp-usbip.service'
+check 'exposure of every unit is at most 1.7' 'systemd-analyze security --no-pager --threshold=17 ttynpd.service; systemd-analyze security --no-pager --threshold=17 ttynp-links.service; for unit in ttynp-usbip.service ttynp-usbip-sleep.service; do systemd-analyze security --no-pager --threshold=17 "$unit"; done'
 check 'the man pages, and a user who is no root asks the daemon' 'ls /usr/share/man/man1/ttynp.1 /usr/share/man/man5/ttynp.yaml.5 /usr/share/man/man8/ttynpd.8; su member -c "ttynp status"'
 check 'the tty belongs to dialout, and ttynp port names it in /dev' '[ "$(stat -Lc "%G %a" /dev/ttyNP0)" = "dialout 660" ]; ttynp port ttyNP0 | grep "/dev/ttyNP0 ->"'
 check 'a member of dialout may open it' 'su member -c "exec 3<>/dev/ttyNP0"'
@@ -88,6 +88,7 @@ check 'usbip: libmodbus: RTS on, the whole request, RTS off, 50 times' "$daemon 
 [ -z "${TTYNP_VM_LONG:-}" ] || check 'usbip: libmodbus: 10000 times' "$daemon usbip_modbus 10000 drain" 1500
 check 'usbip: the ttys go with the configuration' "$daemon usbip_end"
 check 'usbip: a change of backend swaps the owner of the name, both ways' '. ./usbip-owner.sh; usbip_owner'
+check 'usbip: the adapters are gone while the machine sleeps, and come back' '. ./usbip-suspend.sh; usbip_suspend'
 [ -z "${TTYNP_VM_LONG:-}" ] || check 'usbip: the helper ends when nobody asks' "$usbip usbip_helper_ends_by_itself"
 check 'usbip: disabled again, nothing listens' 'systemctl disable --quiet --now ttynp-usbip.socket; not ls /run/ttynp-usbip.sock'
 check 'a stop job is told from a restart job' 'restart_hands_over; stop_closes'

@@ -95,7 +95,8 @@ export function candidates(ports: readonly VhciPort[], speed: Speed | 'any', isG
   return [];
 }
 
-const gone = (path: string): boolean => !existsSync(path);
+/** No device shows there any more. */
+export const gone = (path: string): boolean => !existsSync(path);
 
 interface StatusLine {
   readonly speed: Speed;

@@ -13,8 +13,12 @@ import { MAX_INTERFACES, type Speed } from '../../protocol/usbip/descriptors.js'
 import { type AdapterPort, UsbipAdapter } from './adapter.js';
 import { describeDevice } from './identity.js';
 import { formatKeptAdapter, type KeptAdapter, parseKeptAdapter } from './kept-adapter.js';
+import { mapLine, type NamedTty, type TtyAccess } from './names.js';
 
 const RETRY_MS = 1000;
+const ASLEEP = 'unplugged while the machine goes to sleep (ttynp usbip resume)';
+/** What nobody resumes is resumed, after so long of running: a machine that did not go to sleep gets its ttys back. */
+const SUSPEND_MS = 60_000;
 /** Names that change in one go are one change. */
 const ANNOUNCE_MS = 50;
 
@@ -44,7 +48,7 @@ export interface UsbipHostOptions {
   readonly keeper?: AdapterKeeper | undefined;
   readonly clock: Clock;
   readonly log: Log;
-  /** Where udev's rule looks names up: lines "SERIAL INTERFACE NAME [ALIAS ...]". */
+  /** Where udev's rule looks names up, and who may open the tty (names.ts). */
   readonly namesFile: string;
   /** Plugs a device; resolves with our end of its socket. Rejects with a Fault. */
   readonly attach: (request: PlugRequest) => Promise<{ readonly fd: number; readonly speed: Speed }>;
@@ -64,8 +68,8 @@ interface Group {
   readonly serial: string;
   readonly adapter: UsbipAdapter;
   readonly file: KeepFile | undefined;
-  /** Of each interface the names; undefined: free. */
-  readonly names: (readonly string[] | undefined)[];
+  /** Of each interface the tty; undefined: free. */
+  readonly names: (NamedTty | undefined)[];
   /** Whose an interface was in an earlier process: nobody else gets it until `settle`. */
   left: readonly (readonly string[] | null)[];
   speed: Speed | undefined;
@@ -81,6 +85,7 @@ export class UsbipHost {
   readonly #groups: Group[] = [];
   #closed = false;
   #announcement: Timer | undefined;
+  #suspended: Timer | undefined;
 
   constructor(options: UsbipHostOptions) {
     this.#o = options;
@@ -88,11 +93,11 @@ export class UsbipHost {
   }
 
   /** A port for a tty, now; the kernel's device follows. The one that it had in an earlier process, where that goes on. */
-  take(name: string, aliases: readonly string[]): UsbipPlace {
+  take(name: string, aliases: readonly string[], access: TtyAccess = {}): UsbipPlace {
     const had = this.#groups.find((group) => portOf(group, name) >= 0);
     const group = had ?? this.#groups.find((candidate) => freePort(candidate) !== undefined) ?? this.#add();
     const index = had ? portOf(had, name) : (freePort(group) ?? 0);
-    group.names[index] = [name, ...aliases];
+    group.names[index] = { ...access, names: [name, ...aliases] };
     this.#writeNames();
     this.#remember(group);
     // After all that are taken in one go.
@@ -124,9 +129,35 @@ export class UsbipHost {
     this.#writeNames();
   }
 
+  /** Unplugs all, since a machine with one of our devices does not go to sleep, and plugs in none until `resume`. */
+  suspend(): number {
+    const plugged = this.#groups.filter(({ adapter }) => adapter.plugged).length;
+    this.#suspended?.cancel();
+    this.#suspended = this.#o.clock.after(SUSPEND_MS, () => {
+      this.#o.log.log('warn', `nobody told within ${SUSPEND_MS / 1000} s that the machine is awake: plugging in again`);
+      this.resume();
+    });
+    this.#o.log.log('info', `${plugged} adapters unplugged before the machine sleeps`);
+    for (const group of this.#groups) {
+      this.#unplug(group);
+      group.trouble = ASLEEP;
+    }
+    return plugged;
+  }
+
+  /** After `suspend`: the same ports, with the same names. */
+  resume(): number {
+    if (!this.#suspended) return 0;
+    this.#suspended.cancel();
+    this.#suspended = undefined;
+    for (const group of this.#groups) this.#later(group, 0);
+    return this.#groups.length;
+  }
+
   /** After the ttys. */
   close(): void {
     this.#closed = true;
+    this.#suspended?.cancel();
     this.#announcement?.cancel();
     for (const group of this.#groups) this.#end(group);
   }
@@ -183,7 +214,7 @@ export class UsbipHost {
     const { serial, speed, plugged: interfaces, adapter, file } = group;
     if (!file || !speed || interfaces === 0) return;
     // Who is not back yet is remembered too: this process may be killed in the middle of its start.
-    const names = Array.from({ length: MAX_INTERFACES }, (_, i) => group.names[i] ?? group.left[i] ?? null);
+    const names = Array.from({ length: MAX_INTERFACES }, (_, i) => group.names[i]?.names ?? group.left[i] ?? null);
     try {
       file.write(formatKeptAdapter({ serial, speed, interfaces, names, ports: adapter.states }));
     } catch (error) {
@@ -212,13 +243,14 @@ export class UsbipHost {
 
   #unplug(group: Group): void {
     group.timer?.cancel();
+    group.timer = undefined;
     group.adapter.unplug();
     group.plugged = 0;
     this.#o.keeper?.gone(group.serial);
   }
 
   #later(group: Group, ms: number): void {
-    if (group.timer || group.attaching) return;
+    if (group.timer || group.attaching || this.#suspended) return;
     group.timer = this.#o.clock.after(ms, () => {
       group.timer = undefined;
       void this.#attach(group);
@@ -231,7 +263,7 @@ export class UsbipHost {
     try {
       const { fd, speed } = await this.#o.attach({ serial: group.serial, interfaces });
       group.attaching = false;
-      if (this.#closed || !this.#groups.includes(group)) {
+      if (this.#closed || this.#suspended || !this.#groups.includes(group)) {
         closeFd(fd);
         return;
       }
@@ -256,7 +288,7 @@ export class UsbipHost {
 
   /** Said once while it lasts. */
   #troubled(group: Group, reason: string): void {
-    if (this.#closed || !this.#groups.includes(group)) return;
+    if (this.#closed || this.#suspended || !this.#groups.includes(group)) return;
     if (group.trouble !== reason)
       this.#o.log.log('warn', `${group.serial}: no kernel device: ${reason}`, { event: 'tty-failed' });
     group.trouble = reason;
@@ -266,7 +298,7 @@ export class UsbipHost {
   /** In one piece: udev may read it at any time. */
   #writeNames(): void {
     const lines = this.#groups.flatMap(({ serial, names }) =>
-      names.flatMap((these, index) => (these ? [`${serial} ${index} ${these.join(' ')}\n`] : [])),
+      names.flatMap((tty, index) => (tty ? [mapLine(serial, index, tty)] : [])),
     );
     const fresh = join(dirname(this.#o.namesFile), `.usbip-names.${process.pid}`);
     try {

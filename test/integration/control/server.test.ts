@@ -74,6 +74,15 @@ describe('the contract', () => {
     expect(daemon.reloads).toBe(before);
   });
 
+  test('usbip: suspend and resume', async () => {
+    expect(await client.usbip('suspend')).toEqual({ adapters: 2 });
+    expect(daemon.suspended).toBe(true);
+    await client.usbip('resume');
+    expect(daemon.suspended).toBe(false);
+    expect(await get('/v1/usbip/suspend')).toContain(' 405 ');
+    expect(await get('/v1/usbip/sleep', 'POST')).toContain(' 404 ');
+  });
+
   test('metrics are text as Prometheus reads it', async () => {
     expect(await client.metrics()).toBe(daemon.metrics());
     expect(await get('/metrics')).toMatch(/^HTTP\/1.1 200 [\s\S]*Content-Type: text\/plain; version=0.0.4/);

@@ -19,12 +19,19 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-function names(...args: string[]): string {
+function told(...args: string[]): string {
   const env = { ...process.env, TTYNP_USBIP_NAMES: map, TTYNP_DEV: dev };
   const { stdout, status, stderr } = spawnSync('/bin/sh', [SCRIPT, ...args], { env, encoding: 'utf8' });
   expect(stderr).toBe('');
   expect(status === 0).toBe(stdout !== '');
   return stdout.trim();
+}
+
+/** Where group and mode are the default. */
+function names(...args: string[]): string {
+  const printed = told(...args);
+  if (printed !== '') expect(printed).toMatch(/^dialout 0660 /);
+  return printed.replace(/^dialout 0660 /, '');
 }
 
 test('the names of the serial and the interface, which sysfs writes in hexadecimal', () => {
@@ -63,4 +70,34 @@ test('a name of another pattern, or that is somebody else’s in /dev, is left o
 test('the first line of a tty counts, also where the last has no end', () => {
   writeFileSync(map, 'x\n\na 0 one\na 0 two\nb 0 three');
   expect(names('a', '00')).toBe('one');
+});
+
+test('group and mode of the tty, in any place of the line', () => {
+  writeFileSync(map, 'a 0 ttyNP0 group=tty mode=0640 meter\na 1 ttyNP1 mode=0666\na 2 group=0 ttyNP2\n');
+  expect(told('a', '00')).toBe('tty 0640 ttyNP0 meter');
+  expect(told('a', '01')).toBe('dialout 0666 ttyNP1');
+  expect(told('a', '02')).toBe('0 0660 ttyNP2');
+});
+
+test.each([
+  'group=',
+  'group=no-such-group',
+  'group=-x',
+  'group=../x',
+  'group=$(id)',
+  'group=tty;id',
+  'group=%c',
+  'mode=',
+  'mode=660',
+  'mode=4660',
+  'mode=2660',
+  'mode=0777',
+  'mode=0670',
+  'mode=0668',
+  'mode=00660',
+  'mode=u+s',
+  'owner=nobody',
+])('%s is none: the default, and no name', (word) => {
+  writeFileSync(map, `a 0 ${word} ttyNP0\n`);
+  expect(names('a', '00')).toBe('ttyNP0');
 });

@@ -8,6 +8,7 @@ import { KeepFile } from '../../../../src/native/keep-file.js';
 import { ADAPTER_KEPT_BYTES, Pump } from '../../../../src/native/pump.js';
 import { closeFd, dup, shutdownFd, socketPair } from '../../../../src/native/socket.js';
 import { type AdapterKeeper, type PlugRequest, UsbipHost } from '../../../../src/tty/usbip/host.js';
+import { mappedTtys } from '../../../../src/tty/usbip/names.js';
 import { FtdiDriver } from '../../../support/ftdi-driver.js';
 import { ManualClock } from '../../../support/manual-clock.js';
 
@@ -238,3 +239,78 @@ test('a device that the kernel gave up meanwhile, and one of another version, ar
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1));
 }
+
+test('before the machine sleeps all are unplugged and none is plugged in; after it the same ports come back', async () => {
+  const { clock, requests, host, names } = make();
+  const place = host.take('a', []);
+  for (let i = 0; i < 15; i++) host.take(`b${i}`, []);
+  clock.advance(1);
+  await turns();
+  const before = names();
+  expect(host.suspend()).toBe(2);
+  expect(place.trouble()).toMatch(/unplugged while the machine goes to sleep/);
+  // A tty that comes meanwhile waits too.
+  host.take('c', []);
+  for (let s = 0; s < 5; s++) {
+    clock.advance(1000);
+    await turns();
+  }
+  expect(requests).toHaveLength(2);
+  expect(host.resume()).toBe(2);
+  clock.advance(1);
+  await turns();
+  expect(requests.slice(2)).toEqual([
+    { serial: 'ttynp0', interfaces: 15 },
+    { serial: 'ttynp1', interfaces: 2 },
+  ]);
+  expect(place.trouble()).toBeUndefined();
+  expect(names()).toBe(`${before}ttynp1 1 c\n`);
+  expect(host.resume()).toBe(0);
+  host.close();
+});
+
+test('a device that is on its way in when the machine goes to sleep is unplugged too, and comes back', async () => {
+  const { clock, requests, host } = make();
+  const place = host.take('a', []);
+  clock.advance(1);
+  expect(host.suspend()).toBe(0);
+  await turns();
+  expect(requests).toHaveLength(1);
+  expect(place.trouble()).toMatch(/goes to sleep/);
+  host.resume();
+  clock.advance(1);
+  await turns();
+  expect(requests).toHaveLength(2);
+  expect(place.trouble()).toBeUndefined();
+  host.close();
+});
+
+test('a sleep that nobody ends is over after a minute of running', async () => {
+  const { clock, requests, lines, host } = make();
+  host.take('a', []);
+  clock.advance(1);
+  await turns();
+  host.suspend();
+  clock.advance(59_000);
+  await turns();
+  expect(requests).toHaveLength(1);
+  clock.advance(1001);
+  await turns();
+  expect(requests).toHaveLength(2);
+  expect(lines).toContainEqual(expect.stringMatching(/^warn: nobody told within 60 s/));
+  host.close();
+});
+
+test('who may open a tty is in the map too', () => {
+  const { host, names } = make();
+  host.take('a', ['meter'], { group: 'plc', mode: 0o640 });
+  host.take('b', [], { group: 20 });
+  host.take('c', [], { mode: 0o777 });
+  expect(names()).toBe('ttynp0 0 a meter group=plc mode=0640\nttynp0 1 b group=20\nttynp0 2 c mode=0666\n');
+  expect(mappedTtys(names())).toEqual([
+    { serial: 'ttynp0', interface: 0, names: ['a', 'meter'] },
+    { serial: 'ttynp0', interface: 1, names: ['b'] },
+    { serial: 'ttynp0', interface: 2, names: ['c'] },
+  ]);
+  host.close();
+});
