@@ -1,6 +1,6 @@
 // Whether the names of kernel ttys are there: udev makes them in /dev, some time after the device is plugged in. Told by the
 // kernel when /dev changes, and looks again by itself only while one is missing. Makes no name and opens no tty.
-import { existsSync, type FSWatcher, readlinkSync, watch } from 'node:fs';
+import { type FSWatcher, readlinkSync, statSync, watch } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock, Timer } from '../../base/clock.js';
 
@@ -124,6 +124,8 @@ function missing({ path, trouble }: Wanted): string | undefined {
       : `waits for its name: udev has not made ${path} yet`;
   }
   if (!/^ttyUSB\d+$/.test(target)) return `waits for its name: ${path} leads to ${target} and is not udev's`;
-  if (!existsSync(`${dirname(path)}/${target}`)) return `waits for its name: ${path} leads to ${target}, which is gone`;
+  // stat(2): the unit's DevicePolicy= lets access(2) fail, as open(2).
+  if (!statSync(`${dirname(path)}/${target}`, { throwIfNoEntry: false }))
+    return `waits for its name: ${path} leads to ${target}, which is gone`;
   return undefined;
 }

@@ -26,13 +26,14 @@ await() {
 await_log() { await "journalctl -b --no-pager -u '$1' | grep -F '$2'"; }
 
 # write_config PORTS [MORE OF THE SERVER]
+# write_config PORTS [OPTIONS]: ttyNP0 and so on, PTYs where nothing else is said
 write_config() {
   cat > /etc/ttynp/ttynp.yaml <<Y
 version: 1
 runtimeDir: /run/ttynp
 defaults: { tty: { group: dialout, mode: "0660" } }
 servers:
-  sim: { address: 127.0.0.1, ports: $1, firstTty: ttyNP0, dataPort: 4950, commandPort: 4966${2:+, $2} }
+  sim: { address: 127.0.0.1, ports: $1, firstTty: ttyNP0, dataPort: 4950, commandPort: 4966, ${2:-backend: pty} }
 Y
 }
 break_config() { sed -i '3s/.*/nonsense: 1/' /etc/ttynp/ttynp.yaml; }

@@ -61,7 +61,9 @@ usbip_daemon() {
   job events member "./usbip-events /dev/ttyNP10 $DEVICE 3"
   job serialport member "/usr/lib/ttynp/node/bin/node usbip-serialport.mjs /dev/ttyNP11 $DEVICE 4"
   su member -c "python3 /mnt/host/usbip.py /dev/ttyNP8 $DEVICE.log 1"
-  ttynp port ttyNP8 | grep -E "backend +usbip"
+  ttynp port ttyNP8 > /run/ttyNP8.view
+  grep -E "^ttyNP8 (idle|up|closing) " /run/ttyNP8.view
+  grep -E "backend +usbip, as the configuration says" /run/ttyNP8.view
 }
 usbip_modbus() { su member -c "python3 /mnt/host/usbip-modbus.py /dev/ttyNP8 $DEVICE $1 $2"; }
 usbip_end() {
