@@ -79,7 +79,7 @@ usbip_restart() {
   await 'case $(readlink -f /dev/ttyNP1) in /dev/ttyUSB*) ;; *) false ;; esac'
   local status=0
   TTYNP_VM_BYTES=${BYTES:-500000} python3 restart.py "$1" || status=1
-  write_config 2
+  write_config 2 'backend: pty'
   systemctl reload ttynpd
   await 'case $(readlink -f /dev/ttyNP1) in /dev/pts/*) ;; *) false ;; esac'
   return "$status"
