@@ -295,8 +295,9 @@ export class UsbipHost {
     this.#later(group, RETRY_MS);
   }
 
-  /** In one piece: udev may read it at any time. */
+  /** In one piece: udev may read it at any time. While ttys are still to come back it is the earlier process's. */
   #writeNames(): void {
+    if (this.#groups.some(({ left }) => left.length > 0)) return;
     const lines = this.#groups.flatMap(({ serial, names }) =>
       names.flatMap((tty, index) => (tty ? [mapLine(serial, index, tty)] : [])),
     );
