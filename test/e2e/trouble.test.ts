@@ -122,7 +122,7 @@ describe('descriptors', () => {
     const whole = await start({ idle: true, simulator: { unpaced: true }, daemon: { maxDescriptors: 200 } });
     const { dataPort, commandPort } = whole.simulator.port(1);
     whole.configure({
-      servers: { far: { address: '127.0.0.1', ports: 256, firstTty: 'ttyNP0', dataPort: 20000, commandPort: 30000 } },
+      servers: { far: { address: '127.0.0.1', ports: 256, firstTty: 'ttyNP0', dataPort: 1000, commandPort: 3000 } },
       ttys: { ttyNP0: { server: 'far', port: 1, dataPort, commandPort } },
     });
     await whole.startDaemon();
