@@ -384,12 +384,11 @@ static int watch(struct channel *c, const char *path) {
   return c->watch == -1 ? -errno : 0;
 }
 
-int channel_watch(pump *p, uint32_t id, const char *path) {
+int channel_watch(pump *p, uint32_t id, const char *path, uint32_t openers) {
   pump_lock(p);
   struct channel *c = find(p, id);
   int result = c == NULL ? -ENOENT : watch(c, path);
-  // Who has it open already is not told of any more.
-  if (c != NULL) c->openers = c->adopted && c->kept->open ? 1 : 0;
+  if (c != NULL) c->openers = openers;
   pump_unlock(p);
   return result;
 }

@@ -156,9 +156,9 @@ int channel_read_tap(pump *p, uint32_t id, uint8_t **records, size_t *bytes);
 int channel_reset(pump *p, uint32_t id, enum reset_result *result);
 // The buffers of `parked` are the caller's to free.
 int channel_close(pump *p, uint32_t id, struct parked *parked);
-// Of TTY_USBIP: watches the opens and closes of its device node, from the first open on; NULL: no more. Without permission to
-// read the node: -EACCES, and nothing is told.
-int channel_watch(pump *p, uint32_t id, const char *path);
+// Of TTY_USBIP: watches the opens and closes of its device node, which so many have open already; NULL: no more. Without
+// permission to read the node: -EACCES, and nothing is told.
+int channel_watch(pump *p, uint32_t id, const char *path, uint32_t openers);
 
 // Virtual USB adapters (usbip/). Their numbers in pump_take_events() begin at PUMP_MAX_CHANNELS, with bits of their own: bit n
 // is port n, whose application may wait for its transmitter.

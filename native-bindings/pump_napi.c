@@ -291,11 +291,12 @@ CHANNEL_CALL(resume_call, "resume", resume(j, &a, id))
 CHANNEL_CALL(set_look_ahead_call, "setLookAhead", set_look_ahead(j, &a, id))
 CHANNEL_CALL(tap_call, "tap", tap(j, &a, id))
 
-// watchNode(pump, channel, path), "" for none
+// watchNode(pump, channel, path, openers), "" for none
 static int watch_node(struct joint *j, struct arguments *a, uint32_t id) {
   char path[256];
   size_t length = string_argument(a, 2, path, sizeof path);
-  return a->bad ? 0 : channel_watch(j->pump, id, length > 0 ? path : NULL);
+  uint32_t openers = uint_argument(a, 3);
+  return a->bad ? 0 : channel_watch(j->pump, id, length > 0 ? path : NULL, openers);
 }
 
 CHANNEL_CALL(watch_node_call, "watchNode", watch_node(j, &a, id))

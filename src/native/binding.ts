@@ -92,7 +92,7 @@ export interface Binding {
   setOffline(pump: number, channel: number, offlineMode: number, offlineBytes: number): void;
   stop(pump: number, channel: number, direction: number): void;
   resume(pump: number, channel: number, direction: number): void;
-  watchNode(pump: number, channel: number, path: string): void;
+  watchNode(pump: number, channel: number, path: string, openers: number): void;
   drop(pump: number, channel: number, direction: number, bytes: number): number;
   fence(pump: number, channel: number, timeoutMs: number): number;
   takeFences(pump: number, channel: number): number[];

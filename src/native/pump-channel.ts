@@ -256,9 +256,10 @@ export class PumpChannel implements Channel {
   /**
    * Of usbip: watches who opens and closes the device node, for 'closing'; undefined: no more. Throws a SystemError: EACCES
    * where the node may not be read, ENOENT.
+   * @param openers how many have it open already
    */
-  watchNode(path: string | undefined): void {
-    binding.watchNode(this.#pump, this.id, path ?? '');
+  watchNode(path: string | undefined, openers = 0): void {
+    binding.watchNode(this.#pump, this.id, path ?? '', openers);
   }
 
   /** Idempotent; a second close has nothing to give back. Fences that still wait resolve as detached. */

@@ -83,7 +83,8 @@ export class UsbipTty implements Tty {
     this.#channel.onEvent = (event) => this.#onChannel(event);
     port.onEvent = (event) => this.#onPort(event);
     this.#open = port.isOpen;
-    if (this.#open) this.#watchOpeners();
+    // How many those are is not known any more: that it is one is the usual case.
+    if (this.#open) this.#watchNode(this.devicePath, 1);
     this.remember = keeper && ((record) => this.#remember(record));
     if (this.#file && !adopted) keeper?.made(this.#file);
   }
@@ -204,7 +205,8 @@ export class UsbipTty implements Tty {
       case 'opened':
         if (this.#open) break;
         this.#open = true;
-        this.#watchOpeners();
+        // The opener waits for our answer: its open is told after it.
+        this.#watchNode(this.devicePath);
         this.onEvent(event);
         break;
       case 'settings':
@@ -248,14 +250,9 @@ export class UsbipTty implements Tty {
     this.#watchNode(undefined);
   }
 
-  /** The opener waits for our answer: its open is told after it. */
-  #watchOpeners(): void {
-    this.#watchNode(this.devicePath);
-  }
-
-  #watchNode(path: string | undefined): void {
+  #watchNode(path: string | undefined, openers = 0): void {
     try {
-      this.#channel.watchNode(path);
+      this.#channel.watchNode(path, openers);
     } catch (error) {
       // Then the kernel itself ends the wait of a close, after 30 s.
       this.#o.log.log('debug', `${this.name}: its closes cannot be seen: ${messageOf(error)}`);
