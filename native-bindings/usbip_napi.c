@@ -78,7 +78,7 @@ ADAPTER_CALL(modem_call, "setAdapterModem", port_byte(p, &a, id, usbip_set_modem
 ADAPTER_CALL(errors_call, "setAdapterErrors", port_byte(p, &a, id, usbip_set_errors))
 ADAPTER_CALL(break_call, "setAdapterBreak", port_only(p, &a, id, usbip_set_break))
 ADAPTER_CALL(transmitted_call, "adapterTransmitted", transmitted(p, &a, id))
-ADAPTER_CALL(discard_call, "discardAdapterOutput", port_only(p, &a, id, usbip_discard))
+ADAPTER_CALL(discard_call, "discardAdapterOutput", port_byte(p, &a, id, usbip_discard))
 ADAPTER_CALL(is_open_call, "isAdapterPortOpen", port_only(p, &a, id, usbip_is_open))
 
 static void append(napi_env env, napi_value array, uint32_t *at, double number) {

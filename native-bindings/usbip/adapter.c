@@ -341,11 +341,15 @@ int usbip_transmitted(pump *p, uint32_t id, uint32_t index, double taken) {
   PORT_CALL(result = transmitted(a, port, index, taken));
 }
 
-int usbip_discard(pump *p, uint32_t id, uint32_t index) {
+int usbip_discard(pump *p, uint32_t id, uint32_t index, uint8_t on) {
   PORT_CALL({
-    a->discard[index] = port->open;
-    port->transmitter_empty = true;
-    usb_discard_out(a, index);
+    a->discard[index] = port->open && on;
+    if (on) {
+      port->transmitter_empty = true;
+      usb_discard_out(a, index);
+    } else if (a->channels[index] != NULL) {
+      pump_mark_dirty(a->channels[index]);
+    }
   });
 }
 

@@ -98,9 +98,9 @@ export class PumpAdapter {
     return binding.adapterTransmitted(this.#pump, this.id, port, taken) === 1;
   }
 
-  /** What is written from now on goes nowhere, until the next open. */
-  discardOutput(port: number): void {
-    binding.discardAdapterOutput(this.#pump, this.id, port);
+  /** On: what is written goes nowhere, until off or the next open. */
+  discardOutput(port: number, on: boolean): void {
+    binding.discardAdapterOutput(this.#pump, this.id, port, on ? 1 : 0);
   }
 
   isOpen(port: number): boolean {

@@ -181,9 +181,9 @@ export class AdapterPort {
     this.#native.transmitted(this.#index, taken);
   }
 
-  /** What is written goes nowhere until the next open: who closes waits no longer. */
-  discardOutput(): void {
-    this.#native.discardOutput(this.#index);
+  /** On: what is written goes nowhere until off or the next open; who closes waits no longer. */
+  discardOutput(on: boolean): void {
+    this.#native.discardOutput(this.#index, on);
   }
 
   /** Only the adapter calls what follows. */

@@ -50,6 +50,9 @@ export interface UsbipTtyOptions {
 /** A drain that the device could not end is asked for again, but not by every poll of the driver. */
 const ASK_AGAIN_MS = 100;
 
+/** The driver closes in far less once its output is gone. */
+const CLOSE_MS = 1000;
+
 /** Who holds the file of a tty beside us, so that it outlives this process. */
 export interface UsbipTtyKeeper {
   made(file: KeepFile): void;
@@ -272,7 +275,9 @@ export class UsbipTty implements Tty {
       log.log('warn', `${this.name}: closed, and its output did not leave within closingWait: it is dropped`, {
         event: 'dropped',
       });
-      port.discardOutput();
+      port.discardOutput(true);
+      // The kernel tells opens that follow each other at once as one. A tty that stays open is not being closed.
+      this.#closing = clock.after(CLOSE_MS, () => port.discardOutput(false));
     });
   }
 

@@ -178,7 +178,10 @@ test('nobody takes what was written: the last close waits closingWait and no lon
   await r.simulator.stop();
   const app = r.open();
   await until('open', 5000, () => r.tty.isOpen);
-  const [first, second] = [openSync(node, 'r+'), openSync(node, 'r+')];
+  const first = openSync(node, 'r+');
+  // Two opens of which the first was not looked at yet are told as one.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const second = openSync(node, 'r+');
   writeSync(app.fd, 'x'.repeat(3000));
   closeSync(first);
   await new Promise((resolve) => setTimeout(resolve, 500));
@@ -206,4 +209,19 @@ test('a drain that cannot end without a connection ends when there is one again'
   await r.simulator.start();
   while (!(await empty())) await new Promise((resolve) => setTimeout(resolve, 5));
   expect(r.recorder.bytes.toString()).toBe('later');
+});
+
+test('an application that only seemed to close goes on writing', async () => {
+  const node = makeNode();
+  const r = await start({ policy: { offlineData: 'block' }, node });
+  await r.simulator.stop();
+  const app = r.open();
+  await until('open', 5000, () => r.tty.isOpen);
+  closeSync(openSync(node, 'r+'));
+  writeSync(app.fd, 'lost');
+  await until('dropped', 5000, () => r.tty.channel.counters.downDropped === 4);
+  await new Promise((resolve) => setTimeout(resolve, 1100));
+  writeSync(app.fd, 'kept');
+  await r.simulator.start();
+  await r.recorder.until(() => r.recorder.bytes.toString() === 'kept');
 });
