@@ -85,7 +85,16 @@ check 'usbip: TIOCMIWAIT, TIOCGICOUNT, PARMRK, BRKINT, tcdrain and break as a pr
 check 'usbip: the serialport package of Node' "$daemon job_result serialport"
 check 'usbip: PPP over two ttys, TCP both ways' "$daemon job_result ppp"
 check 'usbip: libmodbus: RTS on, the whole request, RTS off, 50 times' "$daemon usbip_modbus 50 drain"
-[ -z "${TTYNP_VM_LONG:-}" ] || check 'usbip: libmodbus: 10000 times' "$daemon usbip_modbus 10000 drain" 1500
+check 'usbip: the last close: output is sent, stuck output holds it for closingWait and no longer, then FLUSH, DTR and RTS by HUPCL' "$daemon job_result close"
+faults='. ./usbip-daemon.sh; . ./usbip-faults.sh;'
+if [ -n "${TTYNP_VM_LONG:-}" ]; then
+  check 'usbip: the last close: a device server that stands still or cannot be reached holds it no longer' "$daemon python3 usbip-close.py /dev/ttyNP14 \$DEVICE 7 3 stopped silent" 180
+  check 'usbip: libmodbus: 10000 times' "$daemon usbip_modbus 10000 drain" 1800
+  check 'usbip: the controllers are removed under an application that keeps the dead tty: the names come back, to the right ports' "$faults usbip_controller_removed" 180
+  check 'usbip: no helper: it is said why, and it comes by itself when there is one' "$faults usbip_refused" 180
+  check 'usbip: killed without a descriptor store: a hang-up, and the names come back' "$faults usbip_killed_without_store" 240
+  check 'usbip: 32 ports in and out 20 times through the daemon: no descriptor, port, minor or memory is lost' "$faults usbip_32_ports 20" 900
+fi
 check 'usbip: the ttys go with the configuration' "$daemon usbip_end"
 [ -z "${TTYNP_VM_LONG:-}" ] || check 'usbip: the adapters are gone while the machine sleeps, and come back' '. ./usbip-owner.sh; usbip_suspend'
 check 'usbip: a change of backend swaps the owner of the name, both ways' '. ./usbip-owner.sh; usbip_owner '"${TTYNP_VM_LONG:-}"

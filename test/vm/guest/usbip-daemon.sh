@@ -51,8 +51,8 @@ job_result() {
 # Each program has a port of its own.
 usbip_daemon() {
   systemctl enable --quiet --now ttynp-usbip.socket
-  device_server 6
-  usbip_ttys 6
+  device_server 7
+  usbip_ttys 7 'closingWait: 3s'
   case $(readlink -f /dev/ttyNP8) in /dev/ttyUSB*) ;; *) return 1 ;; esac
   [ "$(stat -Lc "%G %a" /dev/ttyNP8)" = "dialout 660" ]
   device_say 5 join 6
@@ -60,6 +60,7 @@ usbip_daemon() {
   job tools member "python3 usbip-tools.py /dev/ttyNP9 $DEVICE 2"
   job events member "./usbip-events /dev/ttyNP10 $DEVICE 3"
   job serialport member "/usr/lib/ttynp/node/bin/node usbip-serialport.mjs /dev/ttyNP11 $DEVICE 4"
+  job close root "python3 usbip-close.py /dev/ttyNP14 $DEVICE 7 3 room held unread"
   su member -c "python3 /mnt/host/usbip.py /dev/ttyNP8 $DEVICE.log 1"
   ttynp port ttyNP8 > /run/ttyNP8.view
   grep -E "^ttyNP8 (idle|up|closing) " /run/ttyNP8.view

@@ -15,7 +15,7 @@ import time
 tty, device, frames = sys.argv[1], sys.argv[2], int(sys.argv[3])
 drains = sys.argv[4] == "drain"
 UP, DOWN = 1, 2
-BAUD = 115200
+BAUD = 9600  # slow enough to tell what left from what was only taken
 SET_RTS = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int)
 failed = 0
 
