@@ -96,6 +96,8 @@ if [ -n "${TTYNP_VM_LONG:-}" ]; then
   check 'usbip: 32 ports in and out 20 times through the daemon: no descriptor, port, minor or memory is lost' "$faults usbip_32_ports 20" 900
 fi
 check 'usbip: the ttys go with the configuration' "$daemon usbip_end"
+check 'usbip: restart under an application: nothing lost, the same connections, nothing noticed at the device' "$daemon usbip_restart restart" 240
+[ -z "${TTYNP_VM_LONG:-}" ] || check 'usbip: killed three times under an application, and a clean stop' "$daemon usbip_restart kill; usbip_restart stop" 400
 [ -z "${TTYNP_VM_LONG:-}" ] || check 'usbip: the adapters are gone while the machine sleeps, and come back' '. ./usbip-owner.sh; usbip_suspend'
 check 'usbip: a change of backend swaps the owner of the name, both ways' '. ./usbip-owner.sh; usbip_owner '"${TTYNP_VM_LONG:-}"
 [ -z "${TTYNP_VM_LONG:-}" ] || check 'usbip: the helper ends when nobody asks' "$usbip usbip_helper_ends_by_itself"

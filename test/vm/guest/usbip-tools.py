@@ -97,6 +97,7 @@ class Minicom:
             os.environ["TERM"] = "vt100"
             os.environ["LC_ALL"] = "C"
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("4H", 30, 90, 0, 0))
+            os.environ["HOME"] = "/tmp"  # its log goes there
             os.execvp("minicom", ["minicom", "-o", "-D", tty, "-b", "9600", "-8"])
         self.seen = ""
 

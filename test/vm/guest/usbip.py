@@ -65,6 +65,9 @@ check("6 data bits are refused visibly", stty.returncode != 0, stty.stderr.strip
 since = size()
 port.rts = False
 check("RTS off at the device", logged("rts off", since))
+end = time.monotonic() + 5
+while port.cts and time.monotonic() < end:
+    time.sleep(0.02)
 check("CTS follows by the loop plug", not port.cts and port.dsr and port.cd)
 before = struct.unpack("20i", fcntl.ioctl(port.fd, TIOCGICOUNT, bytes(80)))
 woken = []
