@@ -304,12 +304,10 @@ int usbip_answer(pump *p, uint32_t id, uint32_t seqnum, int32_t status, const ui
 
 int usbip_set_modem(pump *p, uint32_t id, uint32_t index, uint8_t modem) {
   PORT_CALL({
-    bool same = port->modem == modem;
     port->modem = modem;
-    if (!same) {
-      port->due = true;
-      usb_deliver_due(a, index);
-    }
+    // Who opens is not told what there was before: without a connection no line is on, and DCD that falls hangs up.
+    port->due = port->open && modem != port->told;
+    usb_deliver_due(a, index);
   });
 }
 

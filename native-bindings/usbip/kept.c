@@ -70,6 +70,7 @@ void usb_clear(struct adapter *a) {
   *a->kept = (struct usb_kept){.magic = USB_MAGIC};
   for (int i = 0; i < USB_PORTS; i++) {
     a->kept->ports[i].modem = STATUS_RESERVED;
+    a->kept->ports[i].told = STATUS_RESERVED;
     a->kept->ports[i].transmitter_empty = true;
   }
 }

@@ -126,6 +126,7 @@ void usb_port_opened(struct adapter *a, uint32_t index) {
   // It was closed while the kernel waited for no data of it: only now can that be seen.
   if (port->open) usb_port_closed(a, index);
   port->open = true;
+  port->due = false;
   port->flow_off = false;
   a->discard[index] = false;
   if (c == NULL) return;

@@ -98,6 +98,7 @@ void usb_answer_in(struct adapter *a, struct usb_port *port, const uint8_t statu
   if (length > 0) put(a, &at, data, length);
   commit(a, at);
   end(a, &t->live);
+  port->told = port->modem;
 }
 
 // The oldest transfer out of a port has been taken.

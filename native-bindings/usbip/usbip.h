@@ -46,6 +46,7 @@ struct usb_port {
   struct usb_queue in;
   struct usb_queue out;
   uint8_t modem;   // the first status byte
+  uint8_t told;    // as the kernel was given it last: it counts what differs from that
   uint8_t errors;  // flags of the second, for the next byte
   bool brk;        // a break is to be told
   bool due;        // a packet is to be sent though there is no data

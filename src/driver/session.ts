@@ -378,11 +378,11 @@ export class Session {
 
   #request(request: LineRequest): void {
     this.#trace.event(request.type);
-    if (this.#linkReady()) this.#lines.request(request);
+    this.#orResume(() => this.#linkReady() && this.#lines.request(request));
   }
 
   /** Work for the device when it is there; else it is told all when it comes, and nothing waits for an answer now. */
-  #orResume(work: () => void): void {
+  #orResume(work: () => unknown): void {
     if (this.#linkReady() || this.#state.name === 'initialising') {
       work();
       return;

@@ -29,7 +29,7 @@ export type TtyEvent =
    * not read is gone already: nothing of one opener reaches the next.
    */
   | { readonly type: 'closed' }
-  /** Line settings changed. The channel's `down` direction is stopped until `channel.resume('down')`. */
+  /** Line settings changed. The channel's `down` direction is stopped until `channel.resume('down')`; so it is by the next two. */
   | { readonly type: 'settings'; readonly settings: LineSettings }
   | { readonly type: 'lines'; readonly lines: OutputLines }
   | { readonly type: 'break'; readonly on: boolean }

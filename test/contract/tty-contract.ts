@@ -34,7 +34,11 @@ export function ttyContract({ name, make }: TtyCase): void {
     const [near, far] = socketPair();
     const events: TtyEvent[] = [];
     const network: NetworkEvent[] = [];
-    tty.onEvent = (event) => events.push(event);
+    tty.onEvent = (event) => {
+      events.push(event);
+      // As a session whose device has been told.
+      if (event.type === 'lines' || event.type === 'break') tty.channel.resume('down');
+    };
     tty.onNetwork = (event) => network.push(event);
     let farOpen = true;
     const hangUpNetwork = () => {

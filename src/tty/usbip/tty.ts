@@ -213,11 +213,10 @@ export class UsbipTty implements Tty {
         this.onEvent(event);
         break;
       case 'settings':
-        this.#channel.stop('down');
-        this.onEvent(event);
-        break;
       case 'lines':
       case 'break':
+        // What is written behind it waits until the device was told.
+        this.#channel.stop('down');
         this.onEvent(event);
         break;
       case 'asked':

@@ -225,3 +225,24 @@ test('an application that only seemed to close goes on writing', async () => {
   await r.simulator.start();
   await r.recorder.until(() => r.recorder.bytes.toString() === 'kept');
 });
+
+test('RTS on, bytes, all of them out, RTS off: no byte is on the line without it', async () => {
+  const r = await start({ simulator: { unpaced: true } });
+  const app = r.open();
+  await up(r);
+  await app.lines(0x0200);
+  for (let n = 0; n < 30; n++) {
+    await app.lines(0x0202);
+    writeSync(app.fd, `request ${n % 10}`);
+    await r.recorder.until(() => r.recorder.bytes.length === 9 * (n + 1));
+    while ((((await app.status())[1] ?? 0) & 0x40) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    await app.lines(0x0200);
+  }
+  let rts = true;
+  const outside: string[] = [];
+  for (const record of r.recorder.records) {
+    if (record.type === 'lines') rts = record.lines.rts;
+    if (record.type === 'bytes' && !rts) outside.push(Buffer.from(record.bytes).toString());
+  }
+  expect(outside).toEqual([]);
+});

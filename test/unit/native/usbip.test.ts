@@ -174,6 +174,26 @@ test('modem lines are a packet without data, once', async () => {
   expect(await kernel.quiet()).toBe(true);
 });
 
+test('the kernel hears what differs from what it heard last, and an opener nothing of the use before', async () => {
+  const { kernel, adapter, reads, told } = await opened();
+  adapter.setModem(0, 0x91);
+  expect((await kernel.answer()).data).toBe('9160');
+  kernel.unlink(reads[1] ?? 0);
+  await kernel.answer();
+  await until(() => told.closed.length === 1);
+  adapter.setModem(0, 0x01);
+  kernel.control(OPEN);
+  await kernel.answer();
+  kernel.in(1);
+  kernel.in(1);
+  expect(await kernel.quiet()).toBe(true);
+  // The device has no line on: the driver still thinks it has.
+  adapter.setModem(0, 0x01);
+  expect((await kernel.answer()).data).toBe('0160');
+  adapter.setModem(0, 0x01);
+  expect(await kernel.quiet()).toBe(true);
+});
+
 test('an error marks the next byte, which goes alone; a break goes at once with one NUL', async () => {
   const { kernel, adapter, far, reads } = await opened();
   adapter.setErrors(0, 0x04);
