@@ -229,13 +229,13 @@ test('a driver that takes its transfers back has closed the port; an unlink is a
 });
 
 test('a driver whose buffer is full closes without a transfer to take back', async () => {
-  const { kernel, told, far } = await opened();
-  await writeUntilStuck(far, 30);
+  const { kernel, told, far, channel } = await opened();
+  const total = await writeUntilStuck(far, 30);
   await kernel.answers(2);
   kernel.control(FLOW_OFF);
   kernel.control(LINES_OFF);
   await kernel.answers(2);
-  await until(() => told.closed.length === 1);
+  await until(() => told.closed.length === 1 && channel.counters.upTaken === total);
   expect(told.requests.map(({ request }) => request)).toEqual([0, 2, 1]);
   kernel.control(OPEN);
   await kernel.answer();
