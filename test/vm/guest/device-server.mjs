@@ -2,7 +2,7 @@
 // port, and does to its lines what a command on stdin asks:
 //   PORT lines dsr=0 ri=1     these show so from now on, the others as the plug makes them of DTR and RTS
 //   PORT inject HEX           bytes arrive on the line
-//   PORT error MS HEX parity ... (framing, overrun) told once, and these bytes so much later; none: `-`
+//   PORT error TIMES HEX parity ... (framing, overrun) told once, and this byte again and again, 15 ms apart
 //   PORT break
 //   PORT hold on|off          the device at the other end takes nothing
 //   PORT echo on|off          whether what leaves comes back
@@ -93,9 +93,13 @@ const commands = {
     const lines = Object.fromEntries(words.map((word) => word.split('=')).map(([name, on]) => [name, on === '1']));
     simulator.line(n).forceLines(lines);
   },
-  error: (n, [ms, hex, ...words]) => {
+  error: (n, [times, hex, ...words]) => {
     simulator.line(n).injectErrors(Object.fromEntries(words.map((word) => [word, true])));
-    if (hex !== '-') setTimeout(() => simulator.line(n).inject(Buffer.from(hex, 'hex')), Number(ms));
+    let left = Number(times);
+    const timer = setInterval(() => {
+      if (left-- > 0) simulator.line(n).inject(Buffer.from(hex, 'hex'));
+      else clearInterval(timer);
+    }, 15);
   },
   break: (n) => simulator.line(n).injectBreak(),
   inject: (n, [hex]) => simulator.line(n).inject(Buffer.from(hex, 'hex')),

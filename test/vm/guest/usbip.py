@@ -69,6 +69,7 @@ end = time.monotonic() + 5
 while port.cts and time.monotonic() < end:
     time.sleep(0.02)
 check("CTS follows by the loop plug", not port.cts and port.dsr and port.cd)
+time.sleep(0.3)  # TIOCMGET asks the chip; what wakes comes with the data, maybe later
 before = struct.unpack("20i", fcntl.ioctl(port.fd, TIOCGICOUNT, bytes(80)))
 woken = []
 waiter = threading.Thread(target=lambda: (fcntl.ioctl(port.fd, TIOCMIWAIT, TIOCM_CTS), woken.append(True)), daemon=True)
