@@ -18,7 +18,7 @@ static void free_channel(struct channel *c) {
   for (int i = 0; i < PUMP_MAX_FENCES; i++) {
     if (c->fences[i].state != FENCE_FREE) pump_count_live(0, -1);
   }
-  if (c->adapter != NULL) c->adapter->channels[c->adapter_port] = NULL;
+  if (c->adapter != NULL) usb_leave(c);
   p->channels[c->id] = NULL;
   while (p->used > 0 && p->channels[p->used - 1] == NULL) p->used--;
   kept_unmap(c);

@@ -203,6 +203,8 @@ int usbip_set_errors(pump *p, uint32_t id, uint32_t port, uint8_t flags);
 int usbip_set_break(pump *p, uint32_t id, uint32_t port);
 // Nothing is left of the `taken` bytes that the channel took in all. 1: nothing was written since, a drain ends.
 int usbip_transmitted(pump *p, uint32_t id, uint32_t port, double taken);
+// 1: transfers of the application wait to be taken.
+int usbip_output_waits(pump *p, uint32_t id, uint32_t port);
 // On: what is written goes nowhere, until off or the next open; who closes waits for nobody.
 int usbip_discard(pump *p, uint32_t id, uint32_t port, uint8_t on);
 // 1: an application has it open.

@@ -78,6 +78,7 @@ ADAPTER_CALL(modem_call, "setAdapterModem", port_byte(p, &a, id, usbip_set_modem
 ADAPTER_CALL(errors_call, "setAdapterErrors", port_byte(p, &a, id, usbip_set_errors))
 ADAPTER_CALL(break_call, "setAdapterBreak", port_only(p, &a, id, usbip_set_break))
 ADAPTER_CALL(transmitted_call, "adapterTransmitted", transmitted(p, &a, id))
+ADAPTER_CALL(output_waits_call, "adapterOutputWaits", port_only(p, &a, id, usbip_output_waits))
 ADAPTER_CALL(discard_call, "discardAdapterOutput", port_byte(p, &a, id, usbip_discard))
 ADAPTER_CALL(is_open_call, "isAdapterPortOpen", port_only(p, &a, id, usbip_is_open))
 
@@ -133,6 +134,7 @@ void register_usbip(napi_env env, napi_value exports) {
   export_function(env, exports, "setAdapterErrors", errors_call);
   export_function(env, exports, "setAdapterBreak", break_call);
   export_function(env, exports, "adapterTransmitted", transmitted_call);
+  export_function(env, exports, "adapterOutputWaits", output_waits_call);
   export_function(env, exports, "discardAdapterOutput", discard_call);
   export_function(env, exports, "isAdapterPortOpen", is_open_call);
   export_function(env, exports, "adapterLost", lost);

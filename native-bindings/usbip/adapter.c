@@ -96,7 +96,11 @@ static void wake_ports(struct adapter *a) {
 void usb_flush(struct adapter *a) {
   a->dirty = false;
   if (a->fd < 0 || a->lost != NULL) return;
+  size_t wanted = USB_HEADER_BYTES + a->kept->packet_bytes;
+  bool tight = usb_reply_room(a) < wanted;
   if (!usb_send(a)) usb_fail(a, "the kernel has let go of the device");
+  // Who found no room in this turn has no event to go on with.
+  if (tight && usb_reply_room(a) >= wanted) wake_ports(a);
   update_interest(a);
 }
 
@@ -337,6 +341,10 @@ static int transmitted(const struct adapter *a, struct usb_port *port, uint32_t 
 
 int usbip_transmitted(pump *p, uint32_t id, uint32_t index, double taken) {
   PORT_CALL(result = transmitted(a, port, index, taken));
+}
+
+int usbip_output_waits(pump *p, uint32_t id, uint32_t index) {
+  PORT_CALL(result = usb_first(&port->out) != NULL ? 1 : 0);
 }
 
 int usbip_discard(pump *p, uint32_t id, uint32_t index, uint8_t on) {

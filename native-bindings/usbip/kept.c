@@ -90,6 +90,8 @@ static void finish_answer(struct adapter *a) {
     struct usb_request *r = &k->requests[i % USB_REQUESTS];
     if (r->kind == USBIP_CONTROL && r->seqnum == seqnum) r->live = false;
   }
+  a->answered = answered;
+  a->answered_seqnum = seqnum;
   k->answering = 0;
 }
 
@@ -109,6 +111,7 @@ void usb_recover(struct adapter *a) {
   if (k->inbox > 0 && !k->consumed && in_socket(a)) RETRY(recv(a->fd, a->inbox, k->inbox, MSG_DONTWAIT));
   k->consumed = true;
   usb_handle_inbox(a);
+  a->answered = false;
   for (uint32_t i = k->requests_head; i != k->requests_tail; i++) {
     struct usb_request *r = &k->requests[i % USB_REQUESTS];
     r->told = false;

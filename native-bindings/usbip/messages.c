@@ -166,6 +166,7 @@ static void handle(struct adapter *a, const uint8_t *message, uint32_t *works) {
   uint32_t endpoint = u32(message + 16);
   uint32_t length = u32(message + 24);
   bool in = u32(message + 12) == 1;
+  if (a->answered && a->answered_seqnum == seqnum) return;  // by the process before, which did not get further
   if (endpoint == 0) {
     control(a, message);
     return;
@@ -190,6 +191,8 @@ void usb_handle_inbox(struct adapter *a) {
     handle(a, a->inbox + k->handled, &works);
     atomic_signal_fence(memory_order_seq_cst);
     k->handled += (uint32_t)length;
+    atomic_signal_fence(memory_order_seq_cst);
+    k->answering = 0;
   }
   k->inbox = 0;
   atomic_signal_fence(memory_order_seq_cst);

@@ -120,6 +120,18 @@ void usb_discard_out(struct adapter *a, uint32_t index) {
   }
 }
 
+// The channel goes: what waits for it waits no longer, and a drain of what it took ends.
+void usb_leave(struct channel *c) {
+  struct adapter *a = c->adapter;
+  uint32_t index = c->adapter_port;
+  a->channels[index] = NULL;
+  a->discard[index] = false;
+  if (c->pump->frozen) return;
+  a->kept->ports[index].transmitter_empty = true;
+  usb_discard_out(a, index);
+  if (a->dirty) usb_flush(a);
+}
+
 void usb_port_opened(struct adapter *a, uint32_t index) {
   struct usb_port *port = &a->kept->ports[index];
   struct channel *c = a->channels[index];

@@ -53,10 +53,19 @@ static bool has_space(struct adapter *a, size_t bytes) {
   return false;
 }
 
+// The answer is about to be put: a ring that ends where it will has it.
+static void begin(struct adapter *a, uint32_t seqnum, size_t bytes) {
+  a->kept->answer_end = a->kept->replies.tail + bytes;
+  a->kept->answering = 1ull << 32 | seqnum;
+  atomic_signal_fence(memory_order_seq_cst);
+}
+
 // To what is on no list: it is answered as soon as it is asked.
 void usb_answer_now(struct adapter *a, uint32_t seqnum, int32_t status, uint32_t actual, const uint8_t *data, size_t length) {
   if (!has_space(a, USB_HEADER_BYTES + length)) return;
   uint64_t at = a->kept->replies.tail;
+  // Until its message counts as handled: then it is not answered again (kept.c).
+  begin(a, seqnum, USB_HEADER_BYTES + length);
   header(a, &at, RET_SUBMIT, seqnum, status, actual);
   if (length > 0) put(a, &at, data, length);
   commit(a, at);
@@ -73,13 +82,6 @@ void usb_answer_unlink(struct adapter *a, uint32_t seqnum, int32_t status) {
 struct usb_transfer *usb_first(struct usb_queue *q) {
   while (q->head != q->tail && !q->transfers[q->head % USB_TRANSFERS].live) q->head++;
   return q->head == q->tail ? NULL : &q->transfers[q->head % USB_TRANSFERS];
-}
-
-// The answer will end at `until`: a ring that ends there has it.
-static void begin(struct adapter *a, uint32_t seqnum, size_t bytes) {
-  a->kept->answer_end = a->kept->replies.tail + bytes;
-  a->kept->answering = 1ull << 32 | seqnum;
-  atomic_signal_fence(memory_order_seq_cst);
 }
 
 static void end(struct adapter *a, bool *live) {

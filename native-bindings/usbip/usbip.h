@@ -100,6 +100,8 @@ struct adapter {
   uint64_t burst_began[USB_PORTS];
   uint32_t burst[USB_PORTS];
   uint64_t timer;       // NEVER: none
+  bool answered;        // while what was left is gone on with: this message has its answer
+  uint32_t answered_seqnum;
   bool adopting;        // not all channels are back: what is written waits for them
   bool cut;             // the socket has part of a message: the rest is waited for by the timer
   bool dirty;           // there are answers to send
@@ -138,6 +140,7 @@ void usb_deliver_due(struct adapter *a, uint32_t index);
 size_t usb_take(struct channel *c, uint8_t *into, size_t room);
 bool usb_has_out(const struct channel *c);
 void usb_discard_out(struct adapter *a, uint32_t index);
+void usb_leave(struct channel *c);
 void usb_port_opened(struct adapter *a, uint32_t index);
 void usb_port_closed(struct adapter *a, uint32_t index);
 void usb_port_works(struct adapter *a, uint32_t index);

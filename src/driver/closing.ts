@@ -53,7 +53,10 @@ export class Closing {
     const never = new AbortController();
     drainOutput(this.tty.channel, link, this.clock, this.policy.closingWaitMs, never.signal).then(
       (result) => this.tty.drained(result === 'drained'),
-      (error: unknown) => this.log.log('error', `drain: ${messageOf(error)}`),
+      (error: unknown) => {
+        this.log.log('error', `drain: ${messageOf(error)}`);
+        this.tty.drained(false);
+      },
     );
   }
 

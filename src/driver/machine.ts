@@ -37,7 +37,8 @@ export function isLeaving(state: State): boolean {
 
 export type Event =
   | { readonly type: 'start' }
-  | { readonly type: 'opened' }
+  /** `served`: it was to be hung up and cannot be. */
+  | { readonly type: 'opened'; readonly served?: true }
   /** The last close. `parked`: bytes of the application that the device's TCP has not taken. */
   | { readonly type: 'closed'; readonly parked: number }
   | { readonly type: 'attempt-failed' }
@@ -170,7 +171,8 @@ function fromConnecting(state: State & { name: 'connecting' }, event: Event, pol
   switch (event.type) {
     case 'opened':
       if (state.holder === 'gone') return [{ ...state, holder: 'open' }];
-      if (state.holder === 'none' && policy.offlineOpen === 'fail' && state.again) return [state, 'hang-up'];
+      if (state.holder === 'none' && policy.offlineOpen === 'fail' && state.again && !event.served)
+        return [state, 'hang-up'];
       if (state.holder === 'none') {
         return [{ name: 'connecting', holder: 'open', again: false }, 'hold-output', 'start-hold-timer'];
       }
@@ -237,6 +239,9 @@ function fromInitialising(state: State & { name: 'initialising' }, event: Event,
       if (state.holder === 'open' && !state.again && policy.offlineOpen === 'fail') {
         return released(policy, 'stop-hold-timer', 'disconnect', 'hang-up');
       }
+      // What began to tell the device has stopped the output.
+      if (state.holder === 'open' && state.again)
+        return [{ ...state, name: 'connecting' }, 'disconnect', 'go-offline', 'dial'];
       return [{ ...state, name: 'connecting' }, 'disconnect', 'dial'];
     case 'hold-over':
       return holdOver(state, policy, 'disconnect');

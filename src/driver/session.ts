@@ -240,7 +240,7 @@ export class Session {
         this.record.dropped('closing', this.tty.channel.drop('down'));
         this.tty.hangUp();
         // One that cannot be hung up is served on.
-        if (this.tty.isOpen) this.#dispatch({ type: 'opened' });
+        if (this.tty.isOpen) this.#dispatch({ type: 'opened', served: true });
       },
     };
   }

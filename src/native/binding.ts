@@ -122,6 +122,7 @@ export interface Binding {
   setAdapterErrors(pump: number, adapter: number, port: number, flags: number): number;
   setAdapterBreak(pump: number, adapter: number, port: number): number;
   adapterTransmitted(pump: number, adapter: number, port: number, taken: number): number;
+  adapterOutputWaits(pump: number, adapter: number, port: number): number;
   discardAdapterOutput(pump: number, adapter: number, port: number, on: number): number;
   isAdapterPortOpen(pump: number, adapter: number, port: number): number;
   adapterLost(pump: number, adapter: number): string;

@@ -98,6 +98,11 @@ export class PumpAdapter {
     return binding.adapterTransmitted(this.#pump, this.id, port, taken) === 1;
   }
 
+  /** Transfers of the application wait to be taken. */
+  outputWaits(port: number): boolean {
+    return binding.adapterOutputWaits(this.#pump, this.id, port) === 1;
+  }
+
   /** On: what is written goes nowhere, until off or the next open. */
   discardOutput(port: number, on: boolean): void {
     binding.discardAdapterOutput(this.#pump, this.id, port, on ? 1 : 0);

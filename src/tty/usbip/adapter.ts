@@ -80,6 +80,7 @@ export class UsbipAdapter {
     this.unplug();
     this.#native.plug(fd, description.interfaces, maxPacketBytes(description.speed), adopt);
     this.#plugged = { fd, description, lost };
+    if (!adopt) for (const port of this.#ports) port.tellLines();
   }
 
   /** After an adopting plug, when every port that goes on has its channel: what others wrote goes nowhere. */
@@ -127,6 +128,7 @@ export class AdapterPort {
   readonly #index: number;
   readonly #pump: Pump;
   readonly #chip: FtdiPort;
+  #modem: ModemLines | undefined;
   onEvent: (event: AdapterEvent) => void = () => {};
 
   constructor(native: PumpAdapter, index: number, pump: Pump, state: FtdiState | undefined) {
@@ -165,7 +167,8 @@ export class AdapterPort {
 
   /** What the device told; the application sees it as of its own line. */
   modemLines(lines: ModemLines): void {
-    this.#native.setModem(this.#index, modemStatus(lines));
+    this.#modem = lines;
+    this.tellLines();
   }
 
   lineErrors(errors: LineErrors): void {
@@ -181,12 +184,21 @@ export class AdapterPort {
     this.#native.transmitted(this.#index, taken);
   }
 
+  /** Something of what was written has not been taken. */
+  get outputWaits(): boolean {
+    return this.#native.outputWaits(this.#index);
+  }
+
   /** On: what is written goes nowhere until off or the next open; who closes waits no longer. */
   discardOutput(on: boolean): void {
     this.#native.discardOutput(this.#index, on);
   }
 
-  /** Only the adapter calls what follows. */
+  /** Only the adapter calls what follows. A chip that has just got power knows of no line. */
+  tellLines(): void {
+    if (this.#modem) this.#native.setModem(this.#index, modemStatus(this.#modem));
+  }
+
   reset(): void {
     this.#chip.reset();
   }

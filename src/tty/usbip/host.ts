@@ -72,6 +72,8 @@ interface Group {
   readonly names: (NamedTty | undefined)[];
   /** Whose an interface was in an earlier process: nobody else gets it until `settle`. */
   left: readonly (readonly string[] | null)[];
+  /** Whose an interface was last: an application may have it open still. */
+  readonly last: (string | undefined)[];
   speed: Speed | undefined;
   /** How many interfaces the device has that is plugged. */
   plugged: number;
@@ -183,6 +185,7 @@ export class UsbipHost {
       file,
       names: [],
       left: kept?.names ?? [],
+      last: [],
       speed: kept?.speed,
       plugged: kept?.interfaces ?? 0,
       trouble: kept ? undefined : 'the kernel has no device yet',
@@ -223,6 +226,7 @@ export class UsbipHost {
   }
 
   #release(group: Group, index: number): void {
+    group.last[index] = group.names[index]?.names[0];
     group.names[index] = undefined;
     this.#writeNames();
     this.#remember(group);
@@ -269,7 +273,13 @@ export class UsbipHost {
       }
       group.plugged = interfaces;
       group.speed = speed;
-      group.adapter.plug(fd, describeDevice(speed, group.serial, interfaces), (reason) => this.#lost(group, reason));
+      try {
+        group.adapter.plug(fd, describeDevice(speed, group.serial, interfaces), (reason) => this.#lost(group, reason));
+      } catch (error) {
+        group.plugged = 0;
+        closeFd(fd);
+        throw error;
+      }
       this.#remember(group);
       if (group.file) this.#o.keeper?.made(group.serial, fd, group.file);
       if (group.trouble !== undefined) this.#o.log.log('info', `${group.serial}: ${interfaces} ports in the kernel`);
@@ -323,14 +333,17 @@ export class UsbipHost {
 }
 
 /** Of the device that is plugged; before that, of one that can still grow. */
-function freePort({ names, left, plugged }: Group): number | undefined {
+function freePort({ names, left, plugged, adapter }: Group): number | undefined {
   const limit = plugged > 0 ? plugged : MAX_INTERFACES;
-  for (let index = 0; index < limit; index++)
-    if (names[index] === undefined && (left[index] ?? null) === null) return index;
+  for (let index = 0; index < limit; index++) {
+    // What an application has open is never another tty's.
+    if (names[index] === undefined && (left[index] ?? null) === null && !adapter.port(index).isOpen) return index;
+  }
   return undefined;
 }
 
-/** The port that a tty had in an earlier process, and has not taken yet; -1: none. */
-function portOf({ names, left }: Group, name: string): number {
-  return left.findIndex((had, index) => had?.[0] === name && names[index] === undefined);
+/** The free port that a tty had before, in this process or an earlier one; -1: none. */
+function portOf({ names, left, last }: Group, name: string): number {
+  const had = (index: number) => last[index] ?? left[index]?.[0];
+  return Array.from({ length: MAX_INTERFACES }).findIndex((_, i) => had(i) === name && names[i] === undefined);
 }

@@ -271,6 +271,8 @@ export class UsbipTty implements Tty {
         this.#lastClose();
         return;
       }
+      // Who only seemed to close, and has nothing to wait for, loses nothing.
+      if (!port.outputWaits && this.#draining === undefined) return;
       log.log('warn', `${this.name}: closed, and its output did not leave within closingWait: it is dropped`, {
         event: 'dropped',
       });

@@ -98,11 +98,19 @@ const table: [State, Event, MachinePolicy, State, string[]][] = [
   [up, lost(), hangup, idle, ['disconnect', 'hang-up']],
   [up, lost(), { ...hangup, connect: 'always' }, connecting('none', true), ['disconnect', 'hang-up', 'dial']],
   [connecting('open', true), on('connected'), keep, initialising('open', true), ['initialise']],
-  [initialising('open', true), lost(), keep, connecting('open', true), ['disconnect', 'dial']],
+  [initialising('open', true), lost(), keep, connecting('open', true), ['disconnect', 'go-offline', 'dial']],
   // connect: always
   [connecting('none'), on('attempt-failed'), always, connecting('none', true), ['dial']],
   [connecting('none'), opened, always, connecting('open'), ['hold-output', 'start-hold-timer']],
   [connecting('none', true), opened, { ...always, offlineOpen: 'fail' }, connecting('none', true), ['hang-up']],
+  // One that cannot be hung up.
+  [
+    connecting('none', true),
+    { type: 'opened', served: true },
+    { ...always, offlineOpen: 'fail' },
+    connecting('open'),
+    ['hold-output', 'start-hold-timer'],
+  ],
   [initialising('none'), on('ready'), always, kept, ['attach']],
   [initialising('none'), opened, always, initialising('open'), ['hold-output', 'initialise']],
   [kept, opened, always, initialising('open'), ['initialise']],

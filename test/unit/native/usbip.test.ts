@@ -280,6 +280,17 @@ test('an answer is never longer than what was asked, and none comes to what was 
   expect(await kernel.quiet()).toBe(true);
 });
 
+test('a channel that goes answers what waits for it, and ends a drain of what it took', async () => {
+  const { kernel, channel } = await opened();
+  channel.stop('down');
+  const waiting = [kernel.out(1, Buffer.from('one')), kernel.out(1, Buffer.from('two'))];
+  expect(await kernel.quiet()).toBe(true);
+  channel.close();
+  expect((await kernel.answers(2)).map(({ seqnum }) => seqnum)).toEqual(waiting);
+  kernel.control(STATUS);
+  expect((await kernel.answer()).data).toBe('0160');
+});
+
 test('a port without a channel: what is written is taken and goes nowhere', async () => {
   const { kernel } = await opened();
   const n = kernel.out(2, Buffer.from('lost'));

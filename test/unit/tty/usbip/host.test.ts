@@ -121,6 +121,26 @@ test('a later one takes a free port, else a device of its own: nothing is plugge
   host.close();
 });
 
+test('a port that an application has open is never given to another tty; who comes back gets its own', async () => {
+  const { clock, host } = make();
+  const [a, b] = ['a', 'b'].map((name) => host.take(name, []));
+  host.take('stays', []);
+  clock.advance(1);
+  await turns();
+  const kernel = new FtdiDriver(kernels.splice(0)[0] ?? -1);
+  const apps = [kernel.open(0), kernel.open(1)];
+  await until(() => a?.port.isOpen === true && b?.port.isOpen === true);
+  a?.release();
+  b?.release();
+  const other = host.take('other', []);
+  expect(other.port.isOpen).toBe(false);
+  expect(host.take('b', []).port).toBe(b?.port);
+  expect(host.take('a', []).port).toBe(a?.port);
+  for (const app of apps) app.close();
+  host.close();
+  kernel.close();
+});
+
 test('a refused device is tried again, said once, and says why at its ports', async () => {
   let reason: string | undefined = 'no helper';
   const { clock, requests, lines, host } = make(() => reason);

@@ -4,6 +4,9 @@ import { expect, test } from 'vitest';
 import { Pump } from '../../../../src/native/pump.js';
 import { closeFd, discardInput, socketPair } from '../../../../src/native/socket.js';
 import type { TtyEvent } from '../../../../src/tty/tty.js';
+import { UsbipAdapter } from '../../../../src/tty/usbip/adapter.js';
+import { describeDevice } from '../../../../src/tty/usbip/identity.js';
+import { FtdiDriver } from '../../../support/ftdi-driver.js';
 import { plugInTty } from '../../../support/usbip-rig.js';
 import { readExactly, until } from '../../native/support.js';
 
@@ -34,4 +37,19 @@ test.each<[string, number, number, TtyEvent['type']]>([
   driver.close();
   pump.close();
   for (const fd of [near, far]) closeFd(fd);
+});
+
+test('lines that the device told before the adapter was plugged in are there afterwards', async () => {
+  const pump = new Pump();
+  const adapter = new UsbipAdapter({ pump });
+  adapter.port(0).modemLines({ cts: true, dsr: true, dcd: true, ri: false });
+  const [ours, kernels] = socketPair();
+  const driver = new FtdiDriver(kernels);
+  adapter.plug(ours, describeDevice('high', 'ttynp0', 1), () => {});
+  const app = driver.open(0);
+  expect((await app.status())[0]).toBe(0xb1);
+  app.close();
+  adapter.close();
+  driver.close();
+  pump.close();
 });
