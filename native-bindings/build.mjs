@@ -25,6 +25,7 @@ export const CORE = [
   'usbip/replies.c',
   'usbip/port.c',
   'usbip/messages.c',
+  'usbip/requests.c',
   'usbip/adapter.c',
 ];
 const BINDING = [

@@ -26,6 +26,7 @@ import { isJournalStream, JOURNAL_SOCKET } from './observe/journal.js';
 import { createLog, mayColour, type ProgramLog } from './observe/log.js';
 import { announceNames, attachDevice, probeHelper } from './tty/usbip/attach.js';
 import { type AdapterKeeper, UsbipHost } from './tty/usbip/host.js';
+import { isDriverless } from './tty/usbip/kernel-device.js';
 import { NAMES_FILE } from './tty/usbip/names.js';
 
 export interface DaemonOptions {
@@ -87,7 +88,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     dev: '/dev',
     clock,
     changed: (tty) => supervisor.nameChanged(tty),
-    ask: () => void announceNames(helper).catch(() => {}), // it is asked again
+    ask: () => usbipHost?.lookAgain(),
   });
   const supervisor = new Supervisor(
     {
@@ -183,6 +184,7 @@ function makeUsbipHost(
     namesFile: join(runtimeDir, NAMES_FILE),
     attach: (request) => attachDevice({ ...helper, request: { speed: 'any', ...request } }),
     announce: () => announceNames(helper),
+    isDriverless: (serial) => isDriverless(serial),
   });
 }
 

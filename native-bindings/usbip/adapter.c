@@ -38,38 +38,6 @@ void usb_fail(struct adapter *a, const char *reason) {
   a->pump->has_events = true;
 }
 
-void usb_push(struct adapter *a, const struct usb_request *request) {
-  struct usb_kept *k = a->kept;
-  while (k->requests_head != k->requests_tail && !k->requests[k->requests_head % USB_REQUESTS].live) k->requests_head++;
-  if (k->requests_tail - k->requests_head >= USB_REQUESTS) {
-    usb_fail(a, "more requests wait than a serial driver makes");
-    return;
-  }
-  struct usb_request *slot = &k->requests[k->requests_tail % USB_REQUESTS];
-  *slot = *request;
-  slot->live = true;
-  atomic_signal_fence(memory_order_seq_cst);
-  k->requests_tail++;
-  usb_count_waits(a);
-  a->requests_untold = true;
-  a->pump->has_events = true;
-}
-
-// A port's bytes keep their place behind what its driver asked for.
-void usb_count_waits(struct adapter *a) {
-  const struct usb_kept *k = a->kept;
-  uint8_t waits[USB_PORTS] = {0};
-  for (uint32_t i = k->requests_head; i != k->requests_tail; i++) {
-    const struct usb_request *r = &k->requests[i % USB_REQUESTS];
-    uint32_t port = (uint32_t)r->setup[4] - 1;
-    if (r->live && r->kind == USBIP_CONTROL && (r->setup[0] & 0x60) == 0x40 && port < USB_PORTS) waits[port]++;
-  }
-  for (uint32_t i = 0; i < USB_PORTS; i++) {
-    if (waits[i] == 0 && a->waits[i] > 0 && a->channels[i] != NULL) pump_mark_dirty(a->channels[i]);
-    a->waits[i] = waits[i];
-  }
-}
-
 uint32_t usb_take_events(struct adapter *a) {
   uint32_t events = a->asked | (a->requests_untold ? USBIP_REQUESTS : 0) | (a->lost_untold ? USBIP_LOST : 0);
   a->asked = 0;
@@ -130,6 +98,7 @@ static void run_timer(struct adapter *a) {
   usb_port_timers(a);
   for (uint32_t i = 0; i < a->kept->interfaces; i++) {
     struct channel *c = a->channels[i];
+    usb_output_moved(a, i);
     if (c != NULL && park_length(&c->parked[UP]) > 0) usb_port_works(a, i);
   }
   if (a->cut) usb_work(a, 0);
@@ -187,8 +156,7 @@ static int plug(struct adapter *a, int fd, uint32_t interfaces, uint32_t packet_
   }
   if (!adopt) return 0;
   usb_recover(a);
-  a->requests_untold = true;
-  a->pump->has_events = true;
+  usb_tell_requests(a);
   usb_port_timers(a);
   wake_ports(a);
   usb_touch(a);
@@ -268,42 +236,12 @@ int usbip_close(pump *p, uint32_t id) {
   return 0;
 }
 
-static int take_requests(struct adapter *a, struct usbip_told *told, size_t max) {
-  struct usb_kept *k = a->kept;
-  size_t count = 0;
-  for (uint32_t i = k->requests_head; i != k->requests_tail && count < max; i++) {
-    struct usb_request *r = &k->requests[i % USB_REQUESTS];
-    if (!r->live || r->told) continue;
-    told[count] = (struct usbip_told){.kind = r->kind, .port = r->port, .seqnum = r->seqnum, .in = r->in, .length = r->length};
-    memcpy(told[count].setup, r->setup, sizeof r->setup);
-    r->told = true;
-    if (r->kind == USBIP_CLOSED) r->live = false;
-    count++;
-  }
-  return (int)count;
-}
-
 int usbip_take_requests(pump *p, uint32_t id, struct usbip_told *told, size_t max) {
-  CALL(result = take_requests(a, told, max));
-}
-
-static int answer(struct adapter *a, uint32_t seqnum, int32_t status, const uint8_t *data, size_t length) {
-  for (uint32_t i = a->kept->requests_head; i != a->kept->requests_tail; i++) {
-    struct usb_request *r = &a->kept->requests[i % USB_REQUESTS];
-    if (!r->live || r->kind != USBIP_CONTROL || r->seqnum != seqnum) continue;
-    // Never longer than asked: the kernel would give the device up.
-    size_t asked = (size_t)r->setup[6] | (size_t)r->setup[7] << 8;
-    if (asked > r->length) asked = r->length;
-    if (r->unlinked) r->live = false;
-    else usb_answer_control(a, r, status, data, status != 0 || !r->in ? 0 : length < asked ? length : asked);
-    usb_count_waits(a);
-    return 0;
-  }
-  return 0;
+  CALL(result = usb_take_requests(a, told, max));
 }
 
 int usbip_answer(pump *p, uint32_t id, uint32_t seqnum, int32_t status, const uint8_t *data, size_t length) {
-  CALL(result = answer(a, seqnum, status, data, length));
+  CALL(result = usb_answer(a, seqnum, status, data, length));
 }
 
 int usbip_set_modem(pump *p, uint32_t id, uint32_t index, uint8_t modem) {

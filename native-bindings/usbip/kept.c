@@ -13,7 +13,7 @@
 #define HEAD_BYTES 16384
 #define KEPT_BYTES (HEAD_BYTES + USB_INBOX_BYTES + USB_REPLY_BYTES + USB_PORTS * (size_t)USB_OUT_BYTES)
 // Its last byte is the version of the layout.
-#define USB_MAGIC 0x7474796e70756231ull
+#define USB_MAGIC 0x7474796e70756232ull
 
 _Static_assert(sizeof(struct usb_kept) <= HEAD_BYTES, "struct usb_kept fits");
 _Static_assert(KEPT_BYTES == USBIP_KEPT_BYTES, "as the header says");

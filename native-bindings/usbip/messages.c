@@ -15,6 +15,7 @@
 #define FTDI_FLOW_CONTROL 2
 #define FTDI_MODEM_STATUS 5
 #define BOTH_LINES_OFF 0x0300
+#define PATIENCE_NS (2000 * NS_PER_MS)  // the driver gives a request 5 s
 
 static uint32_t u32(const uint8_t *at) {
   return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
@@ -95,6 +96,15 @@ static void modem_status(struct adapter *a, uint32_t index, uint32_t seqnum) {
   a->pump->has_events = true;
 }
 
+// A request has its place behind what was written before it; but no driver waits for ever.
+static void wait_for_output(struct adapter *a, uint32_t index, struct usb_request *request) {
+  struct usb_port *port = &a->kept->ports[index];
+  if (a->channels[index] == NULL || a->discard[index] || port->stuck || usb_first(&port->out) == NULL) return;
+  request->behind = true;
+  request->last = port->out.transfers[(port->out.tail - 1) % USB_TRANSFERS].seqnum;
+  request->patience = monotonic_ns() + PATIENCE_NS;
+}
+
 static void control(struct adapter *a, const uint8_t *header) {
   const uint8_t *setup = header + 40;
   uint32_t seqnum = u32(header + 4);
@@ -109,6 +119,7 @@ static void control(struct adapter *a, const uint8_t *header) {
   struct usb_request request = {.kind = USBIP_CONTROL, .seqnum = seqnum, .length = u32(header + 24), .in = u32(header + 12) == 1};
   memcpy(request.setup, setup, sizeof request.setup);
   bool vendor = of_port && setup[0] == VENDOR_OUT;
+  if (vendor) wait_for_output(a, index, &request);
   if (vendor && setup[1] == FTDI_RESET && value == 0) usb_port_opened(a, index);
   usb_push(a, &request);
   if (!vendor) return;
@@ -148,6 +159,7 @@ static void unlink_transfer(struct adapter *a, uint32_t seqnum, uint32_t target)
   for (uint32_t i = 0; !found && i < a->kept->interfaces; i++) {
     struct usb_port *port = &a->kept->ports[i];
     found = unlink_from(&port->out, target);
+    if (found) usb_output_moved(a, i);
     if (found || !unlink_from(&port->in, target)) continue;
     found = true;
     // A driver closes a port by taking its transfers in back.

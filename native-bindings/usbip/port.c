@@ -87,10 +87,9 @@ size_t usb_take(struct channel *c, uint8_t *into, size_t room) {
   struct usb_port *port = &a->kept->ports[c->adapter_port];
   size_t got = 0;
   if (a->discard[c->adapter_port]) usb_discard_out(a, c->adapter_port);
-  if (a->waits[c->adapter_port] > 0) return 0;
   for (;;) {
     struct usb_transfer *t = usb_first(&port->out);
-    if (t == NULL || got == room || usb_reply_room(a) < USB_HEADER_BYTES) return got;
+    if (a->waits[c->adapter_port] > 0 || t == NULL || got == room || usb_reply_room(a) < USB_HEADER_BYTES) return got;
     size_t piece = t->length - t->done < room - got ? t->length - t->done : room - got;
     size_t at = (t->at + t->done) % USB_OUT_BYTES;
     size_t first = piece < USB_OUT_BYTES - at ? piece : USB_OUT_BYTES - at;
@@ -99,7 +98,9 @@ size_t usb_take(struct channel *c, uint8_t *into, size_t room) {
     got += piece;
     port->transmitter_empty = false;
     t->done += (uint32_t)piece;
+    port->stuck = false;
     if (t->done == t->length) usb_answer_out(a, port);
+    usb_output_moved(a, c->adapter_port);
   }
 }
 
@@ -118,6 +119,7 @@ void usb_discard_out(struct adapter *a, uint32_t index) {
     if (c != NULL) channel_count(c, DOWN_DROPPED, t->length - t->done);
     usb_answer_out(a, port);
   }
+  usb_output_moved(a, index);
 }
 
 // The channel goes: what waits for it waits no longer, and a drain of what it took ends.
@@ -140,6 +142,7 @@ void usb_port_opened(struct adapter *a, uint32_t index) {
   port->open = true;
   port->due = false;
   port->flow_off = false;
+  port->stuck = false;
   a->discard[index] = false;
   if (c == NULL) return;
   c->kept->open = true;

@@ -52,6 +52,7 @@ struct usb_port {
   bool due;        // a packet is to be sent though there is no data
   bool open;
   bool transmitter_empty;
+  bool stuck;      // patience with its output ran out: nothing waits for it before it moves again
   bool flow_off;   // the last request was the one that a driver sends before it lowers the lines at a close
   uint64_t errors_end;  // CLOCK_MONOTONIC, when nobody wants to know any more
 };
@@ -63,6 +64,9 @@ struct usb_request {
   uint32_t length;
   uint8_t setup[8];
   bool in;
+  bool behind;        // what was written before it is to be taken first,
+  uint32_t last;      // up to this transfer,
+  uint64_t patience;  // but not for longer: CLOCK_MONOTONIC
   bool told;
   bool unlinked;  // before it was told: it is done, and not answered
   bool live;
@@ -107,6 +111,7 @@ struct adapter {
   bool dirty;           // there are answers to send
   bool requests_untold;
   uint8_t waits[USB_PORTS];  // requests of the port that are not answered: what is written after them waits
+  uint32_t behind;      // ports whose next request waits for output, as bits
   bool discard[USB_PORTS];  // what is written goes nowhere, until the next open
   uint32_t asked;       // ports whose transmitter was asked for, as bits
   bool lost_untold;
@@ -151,12 +156,18 @@ bool usb_receive(struct adapter *a);
 size_t usb_message_length(const uint8_t *bytes, size_t length);
 void usb_handle_inbox(struct adapter *a);
 
+// requests.c
+void usb_tell_requests(struct adapter *a);
+void usb_push(struct adapter *a, const struct usb_request *request);
+void usb_output_moved(struct adapter *a, uint32_t index);
+void usb_count_waits(struct adapter *a);
+int usb_take_requests(struct adapter *a, struct usbip_told *told, size_t max);
+int usb_answer(struct adapter *a, uint32_t seqnum, int32_t status, const uint8_t *data, size_t length);
+
 // adapter.c
 void usb_fail(struct adapter *a, const char *reason);
 void usb_arm(struct adapter *a, uint64_t at);
 void usb_touch(struct adapter *a);
-void usb_push(struct adapter *a, const struct usb_request *request);
-void usb_count_waits(struct adapter *a);
 void usb_flush(struct adapter *a);
 void usb_work(struct adapter *a, uint32_t ready);
 void usb_flush_all(pump *p);

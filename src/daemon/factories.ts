@@ -72,23 +72,29 @@ function makeUsbipTty(tty: ResolvedTty, { host, kernelNames, keeper, adopted, cl
   const { name, aliases, group, mode, policy } = tty;
   const place = host.take(name, aliases, { mode, ...(group === null ? {} : { group }) });
   const path = udevPath(tty);
+  const released = () => {
+    kernelNames.remove(name);
+    place.release();
+  };
   kernelNames.add(name, path, () => place.trouble());
-  return new UsbipTty({
-    name,
-    port: place.port,
-    path,
-    devicePath: () => UsbipHost.devicePath(path),
-    trouble: () => place.trouble(),
-    closingWaitMs: policy.closingWaitMs,
-    clock,
-    log,
-    ...(keeper ? { keeper } : {}),
-    ...(adopted ? { adopted } : {}),
-    released: () => {
-      kernelNames.remove(name);
-      place.release();
-    },
-  });
+  try {
+    return new UsbipTty({
+      name,
+      port: place.port,
+      path,
+      devicePath: () => UsbipHost.devicePath(path),
+      trouble: () => place.trouble(),
+      closingWaitMs: policy.closingWaitMs,
+      clock,
+      log,
+      ...(keeper ? { keeper } : {}),
+      ...(adopted ? { adopted } : {}),
+      released,
+    });
+  } catch (error) {
+    released();
+    throw error;
+  }
 }
 
 /** What the supervisor is composed with. `makeTty` throws a Fault where the TTY cannot be made. */

@@ -85,6 +85,7 @@ check 'usbip: TIOCMIWAIT, TIOCGICOUNT, PARMRK, BRKINT, tcdrain and break as a pr
 check 'usbip: the serialport package of Node' "$daemon job_result serialport"
 check 'usbip: PPP over two ttys, TCP both ways' "$daemon job_result ppp"
 check 'usbip: libmodbus: RTS on, the whole request, RTS off, 50 times' "$daemon usbip_modbus 50 drain"
+check 'usbip: libmodbus as it is, which sleeps where it should drain: the same' "$daemon usbip_modbus 50 sleep"
 check 'usbip: the last close: output is sent, stuck output holds it for closingWait and no longer, then FLUSH, DTR and RTS by HUPCL' "$daemon job_result close"
 faults='. ./usbip-daemon.sh; . ./usbip-faults.sh;'
 if [ -n "${TTYNP_VM_LONG:-}" ]; then
@@ -95,6 +96,7 @@ if [ -n "${TTYNP_VM_LONG:-}" ]; then
   check 'usbip: killed without a descriptor store: a hang-up, and the names come back' "$faults usbip_killed_without_store" 240
   check 'usbip: 32 ports in and out 20 times through the daemon: no descriptor, port, minor or memory is lost' "$faults usbip_32_ports 20" 900
 fi
+check 'usbip: ftdi_sio is removed and comes back: so do the names' "$faults usbip_driver_removed"
 check 'usbip: the ttys go with the configuration' "$daemon usbip_end"
 check 'usbip: restart under an application: nothing lost, the same connections, nothing noticed at the device' "$daemon usbip_restart restart" 240
 [ -z "${TTYNP_VM_LONG:-}" ] || check 'usbip: killed three times under an application, and a clean stop' "$daemon usbip_restart kill; usbip_restart stop" 400

@@ -21,6 +21,8 @@ const ASLEEP = 'unplugged while the machine goes to sleep (ttynp usbip resume)';
 const SUSPEND_MS = 60_000;
 /** Names that change in one go are one change. */
 const ANNOUNCE_MS = 50;
+/** A driver that is about to take a device has not taken it yet; in the next look it has. */
+const DRIVERLESS_LOOKS = 2;
 
 /** What is plugged; the speed is the helper's choice. */
 export interface PlugRequest {
@@ -54,6 +56,8 @@ export interface UsbipHostOptions {
   readonly attach: (request: PlugRequest) => Promise<{ readonly fd: number; readonly speed: Speed }>;
   /** Makes udev look at the names again. Rejects with a Fault. */
   readonly announce: () => Promise<unknown>;
+  /** Whether the kernel has the device of this serial string and no driver for it (kernel-device.ts). */
+  readonly isDriverless: (serial: string) => boolean;
 }
 
 /** A port of an adapter, given to one tty. */
@@ -79,6 +83,8 @@ interface Group {
   plugged: number;
   trouble: string | undefined;
   attaching: boolean;
+  /** Looks in a row in which no driver had it. */
+  driverless: number;
   timer: Timer | undefined;
 }
 
@@ -87,6 +93,7 @@ export class UsbipHost {
   readonly #groups: Group[] = [];
   #closed = false;
   #announcement: Timer | undefined;
+  #unannounced: string | undefined;
   #suspended: Timer | undefined;
 
   constructor(options: UsbipHostOptions) {
@@ -129,6 +136,18 @@ export class UsbipHost {
       this.#endIfUnused(group);
     }
     this.#writeNames();
+  }
+
+  /** Names are missing though their devices are plugged in: udev is asked, and what has lost its driver is plugged in anew. */
+  lookAgain(): void {
+    this.#announceSoon(ANNOUNCE_MS);
+    for (const group of this.#groups) {
+      group.driverless = group.adapter.plugged && this.#o.isDriverless(group.serial) ? group.driverless + 1 : 0;
+      if (group.driverless < DRIVERLESS_LOOKS) continue;
+      group.driverless = 0;
+      this.#unplug(group);
+      this.#troubled(group, 'its driver is gone');
+    }
   }
 
   /** Unplugs all, since a machine with one of our devices does not go to sleep, and plugs in none until `resume`. */
@@ -190,6 +209,7 @@ export class UsbipHost {
       plugged: kept?.interfaces ?? 0,
       trouble: kept ? undefined : 'the kernel has no device yet',
       attaching: false,
+      driverless: 0,
       timer: undefined,
     };
     this.#groups.push(group);
@@ -206,6 +226,8 @@ export class UsbipHost {
       group.adapter.plug(fd, description, (reason) => this.#lost(group, reason), true);
     } catch (error) {
       this.#o.log.log('warn', `${serial} cannot be gone on with, and is plugged in anew: ${messageOf(error)}`);
+      const made = this.#groups.findIndex((group) => group.serial === serial);
+      for (const group of made < 0 ? [] : this.#groups.splice(made, 1)) group.adapter.close();
       endConnection(fd);
       closeFd(fd);
       file.close();
@@ -319,16 +341,28 @@ export class UsbipHost {
       this.#o.log.log('error', `${this.#o.namesFile}: the names cannot be told to udev: ${messageOf(error)}`);
     }
     // A device that comes is looked at anyway.
-    if (this.#groups.some(({ plugged }) => plugged > 0)) this.#announceSoon();
+    if (this.#groups.some(({ plugged }) => plugged > 0)) this.#announceSoon(ANNOUNCE_MS);
   }
 
-  #announceSoon(): void {
-    this.#announcement ??= this.#o.clock.after(ANNOUNCE_MS, () => {
+  #announceSoon(ms: number): void {
+    if (this.#closed) return;
+    this.#announcement ??= this.#o.clock.after(ms, () => {
       this.#announcement = undefined;
-      this.#o.announce().catch((error: unknown) => {
-        this.#o.log.log('warn', `udev does not know that names of ttys have changed: ${messageOf(error)}`);
-      });
+      this.#o.announce().then(
+        () => {
+          this.#unannounced = undefined;
+        },
+        (error: unknown) => this.#notAnnounced(messageOf(error)),
+      );
     });
+  }
+
+  /** Said once while it lasts, and tried again. */
+  #notAnnounced(reason: string): void {
+    if (this.#unannounced !== reason)
+      this.#o.log.log('warn', `udev does not know that names of ttys have changed: ${reason}`);
+    this.#unannounced = reason;
+    this.#announceSoon(RETRY_MS);
   }
 }
 

@@ -141,7 +141,7 @@ export class UsbipTty implements Tty {
         return;
       case 'refused':
         // The kernel has told the application already that it has them.
-        this.#o.log.log('warn', `${this.name}: the device refused the settings of the application`);
+        this.#o.log.log('warn', 'the device refused the settings of the application');
         return;
       default:
         report satisfies never;
@@ -176,14 +176,14 @@ export class UsbipTty implements Tty {
   }
 
   #openChannel(adopt: boolean): PumpChannel {
-    const { port, name, log } = this.#o;
+    const { port, log } = this.#o;
     const file = this.#file;
     if (!file) return port.openChannel();
     try {
       return port.openChannel({ file, adopt });
     } catch (error) {
       if (!adopt) throw error;
-      log.log('warn', `${name}: what was kept of it cannot be read, it starts anew: ${messageOf(error)}`);
+      log.log('warn', `what was kept of it cannot be read, it starts anew: ${messageOf(error)}`);
       return port.openChannel({ file, adopt: false });
     }
   }
@@ -193,7 +193,7 @@ export class UsbipTty implements Tty {
     try {
       this.#file?.write(record);
     } catch (error) {
-      this.#o.log.log('warn', `${this.name}: a restart will not go on with it: ${messageOf(error)}`);
+      this.#o.log.log('warn', `a restart will not go on with it: ${messageOf(error)}`);
     }
   }
 
@@ -257,7 +257,7 @@ export class UsbipTty implements Tty {
       this.#channel.watchNode(path, openers);
     } catch (error) {
       // Then the kernel itself ends the wait of a close, after 30 s.
-      this.#o.log.log('debug', `${this.name}: its closes cannot be seen: ${messageOf(error)}`);
+      this.#o.log.log('debug', `its closes cannot be seen: ${messageOf(error)}`);
     }
   }
 
@@ -273,7 +273,7 @@ export class UsbipTty implements Tty {
       }
       // Who only seemed to close, and has nothing to wait for, loses nothing.
       if (!port.outputWaits && this.#draining === undefined) return;
-      log.log('warn', `${this.name}: closed, and its output did not leave within closingWait: it is dropped`, {
+      log.log('warn', 'closed, and its output did not leave within closingWait: it is dropped', {
         event: 'dropped',
       });
       port.discardOutput(true);

@@ -22,6 +22,8 @@ const OPEN = '4000000001000000';
 const STATUS = 'c005000001000200';
 const FLOW_OFF = '4002000001000000';
 const LINES_OFF = '4001000301000000';
+const RTS_OFF = '4001000201000000';
+const RTS_ON = '4001020201000000';
 
 interface Told {
   readonly requests: ControlRequest[];
@@ -263,6 +265,63 @@ test('what is written behind a request waits until that is answered', async () =
   expect((await kernel.answers(2)).map(({ status }) => status)).toEqual([-32, 0]);
 });
 
+test('a request is told when what was written before it is taken, and what follows it waits', async () => {
+  const { kernel, far, told, adapter, channel } = await opened();
+  adapter.onRequest = (request) => told.requests.push(request);
+  channel.stop('down');
+  kernel.out(1, Buffer.from('first'));
+  kernel.out(1, Buffer.from('second'));
+  const off = kernel.control(RTS_OFF);
+  kernel.out(1, Buffer.from('third'));
+  const on = kernel.control(RTS_ON);
+  kernel.out(1, Buffer.from('fourth'));
+  expect(await kernel.quiet()).toBe(true);
+  expect(told.requests).toHaveLength(1);
+
+  channel.resume('down');
+  expect((await readExactly(far, 11)).toString()).toBe('firstsecond');
+  await until(() => told.requests.length === 2);
+  expect(told.requests[1]?.seqnum).toBe(off);
+  expect((await kernel.answers(2)).map(({ actual }) => actual)).toEqual([5, 6]);
+  expect(await kernel.quiet()).toBe(true);
+  expect(readSome(far)).toBeUndefined();
+
+  adapter.answer(told.requests[1] as ControlRequest, new Uint8Array(0));
+  expect((await readExactly(far, 5)).toString()).toBe('third');
+  await until(() => told.requests.length === 3);
+  expect(told.requests[2]?.seqnum).toBe(on);
+  expect((await kernel.answers(2)).map(({ seqnum }) => seqnum)).toEqual([off, off + 1]);
+  expect(readSome(far)).toBeUndefined();
+  adapter.answer(told.requests[2] as ControlRequest, new Uint8Array(0));
+  expect((await readExactly(far, 6)).toString()).toBe('fourth');
+});
+
+test('a request waits no longer than 2 s for output that is not taken, and the next ones not at all', async () => {
+  const { kernel, far, told, channel } = await opened();
+  channel.stop('down');
+  kernel.out(1, Buffer.from('stuck'));
+  const began = performance.now();
+  const first = kernel.control(RTS_OFF);
+  await until(() => told.requests.length === 2);
+  expect(performance.now() - began).toBeGreaterThanOrEqual(1990);
+  const second = kernel.control(RTS_ON);
+  await until(() => told.requests.length === 3);
+  expect((await kernel.answers(2)).map(({ seqnum }) => seqnum)).toEqual([first, second]);
+  channel.resume('down');
+  expect((await readExactly(far, 5)).toString()).toBe('stuck');
+});
+
+test('output that the driver takes back holds no request up', async () => {
+  const { kernel, told, channel } = await opened();
+  channel.stop('down');
+  const written = kernel.out(1, Buffer.from('never'));
+  kernel.control(RTS_OFF);
+  expect(await kernel.quiet()).toBe(true);
+  expect(told.requests).toHaveLength(1);
+  kernel.unlink(written);
+  await until(() => told.requests.length === 2);
+});
+
 test('an answer is never longer than what was asked, and none comes to what was taken back', async () => {
   const rig = new Rig();
   const { adapter, told } = rig.begin({ answers: false });
@@ -479,6 +538,24 @@ test('a request that was not answered is told again, and answered once', async (
   expect(told.requests[0]).toMatchObject({ request: 3, value: 0x04e2 });
   await kernel.answer();
   expect(await kernel.quiet()).toBe(true);
+});
+
+test('a request behind output keeps its place over a restart', async () => {
+  const { rig, kernel, far, channel } = await opened();
+  channel.stop('down');
+  kernel.out(1, Buffer.from('before'));
+  kernel.control(RTS_OFF);
+  kernel.out(1, Buffer.from('after'));
+  expect(await kernel.quiet()).toBe(true);
+  rig.freeze();
+  const { told, adapter, channel: next } = rig.begin({ adopt: true, answers: false });
+  const again = join(next);
+  expect((await readExactly(again, 6)).toString()).toBe('before');
+  await until(() => told.requests.length === 1);
+  expect(readSome(again)).toBeUndefined();
+  adapter.answer(told.requests[0] as ControlRequest, new Uint8Array(0));
+  expect((await readExactly(again, 5)).toString()).toBe('after');
+  expect(readSome(far)).toBeUndefined();
 });
 
 test('who closed meanwhile is seen as closed; who opened as open', async () => {

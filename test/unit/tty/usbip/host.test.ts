@@ -68,6 +68,8 @@ function make(refuse: () => string | undefined = () => undefined, store?: Store)
   const log: Log = { log: (level, message) => lines.push(`${level}: ${message}`), child: () => log };
   const namesFile = join(dir, 'usbip-names');
   const names = () => readFileSync(namesFile, 'utf8');
+  const driverless = new Set<string>();
+  const udev = { refuses: undefined as string | undefined };
   const host = new UsbipHost({
     pump,
     keeper: store?.keeper(),
@@ -82,9 +84,13 @@ function make(refuse: () => string | undefined = () => undefined, store?: Store)
       kernels.push(kernel);
       return { fd: ours, speed: 'high' };
     },
-    announce: async () => announced.push(names()),
+    announce: async () => {
+      if (udev.refuses !== undefined) throw new Error(udev.refuses);
+      announced.push(names());
+    },
+    isDriverless: (serial) => driverless.has(serial),
   });
-  return { clock, requests, lines, host, names, announced };
+  return { clock, requests, lines, host, names, announced, driverless, udev };
 }
 
 test('all that are taken in one go share a device, fifteen at most', async () => {
@@ -172,6 +178,50 @@ test('a device that the kernel gives up is plugged again, with the same ports', 
   await turns();
   expect(requests).toHaveLength(2);
   expect(place.trouble()).toBeUndefined();
+  host.close();
+});
+
+test('a device that lost its driver is plugged in again; one whose driver comes late is left alone', async () => {
+  const { clock, requests, host, lines, driverless } = make();
+  const place = host.take('ttyNP0', []);
+  clock.advance(0);
+  await turns();
+  driverless.add('ttynp0');
+  host.lookAgain();
+  driverless.clear();
+  host.lookAgain();
+  driverless.add('ttynp0');
+  host.lookAgain();
+  expect(place.trouble()).toBeUndefined();
+  host.lookAgain();
+  expect(place.trouble()).toBe('its driver is gone');
+  expect(lines.filter((line) => line.includes('its driver is gone'))).toHaveLength(1);
+  clock.advance(1000);
+  await turns();
+  expect(requests.map(({ serial }) => serial)).toEqual(['ttynp0', 'ttynp0']);
+  expect(place.trouble()).toBeUndefined();
+  host.close();
+});
+
+test('names that udev was not told are told again until it knows, and that is said once', async () => {
+  const { clock, host, announced, lines, udev, names } = make();
+  host.take('ttyNP0', []);
+  clock.advance(0);
+  await turns();
+  udev.refuses = 'nobody there';
+  host.take('ttyNP0x', []).release();
+  for (let second = 0; second < 3; second++) {
+    clock.advance(1000);
+    await turns();
+  }
+  expect(lines.filter((line) => line.includes('nobody there'))).toHaveLength(1);
+  udev.refuses = undefined;
+  clock.advance(1000);
+  await turns();
+  expect(announced).toEqual([names()]);
+  clock.advance(10_000);
+  await turns();
+  expect(announced).toHaveLength(1);
   host.close();
 });
 
