@@ -91,6 +91,7 @@ faults='. ./usbip-daemon.sh; . ./usbip-faults.sh;'
 if [ -n "${TTYNP_VM_LONG:-}" ]; then
   check 'usbip: the last close: a device server that stands still or cannot be reached holds it no longer' "$daemon python3 usbip-close.py /dev/ttyNP14 \$DEVICE 7 3 stopped silent" 180
   check 'usbip: libmodbus: 10000 times' "$daemon usbip_modbus 10000 drain" 1800
+  check 'usbip: libmodbus as it is: 10000 times' "$daemon usbip_modbus 10000 sleep" 1800
   check 'usbip: the controllers are removed under an application that keeps the dead tty: the names come back, to the right ports' "$faults usbip_controller_removed" 180
   check 'usbip: no helper: it is said why, and it comes by itself when there is one' "$faults usbip_refused" 180
   check 'usbip: killed without a descriptor store: a hang-up, and the names come back' "$faults usbip_killed_without_store" 240
