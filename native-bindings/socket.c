@@ -155,6 +155,15 @@ static napi_value output_queue(napi_env env, napi_callback_info info) {
   return make_number(env, queued);
 }
 
+static napi_value input_queue(napi_env env, napi_callback_info info) {
+  struct arguments a = take_arguments(env, info);
+  int32_t fd = int_argument(&a, 0);
+  int waiting = 0;
+  if (a.bad) return NULL;
+  if (RETRY(ioctl(fd, FIONREAD, &waiting)) == -1) return throw_errno(env, errno, "FIONREAD");
+  return make_number(env, waiting);
+}
+
 static napi_value discard_input(napi_env env, napi_callback_info info) {
   struct arguments a = take_arguments(env, info);
   int32_t fd = int_argument(&a, 0);
@@ -181,6 +190,16 @@ static napi_value socket_error(napi_env env, napi_callback_info info) {
   if (a.bad) return NULL;
   if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == -1) return throw_errno(env, errno, "getsockopt");
   return make_number(env, error);
+}
+
+static napi_value is_established(napi_env env, napi_callback_info info) {
+  struct arguments a = take_arguments(env, info);
+  int32_t fd = int_argument(&a, 0);
+  struct tcp_info tcp = {0};
+  socklen_t size = sizeof tcp;
+  if (a.bad) return NULL;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &tcp, &size) == -1) return throw_errno(env, errno, "getsockopt");
+  return make_number(env, tcp.tcpi_state == TCP_ESTABLISHED);
 }
 
 static napi_value address_of(napi_env env, napi_callback_info info, bool peer) {
@@ -261,7 +280,9 @@ void register_socket(napi_env env, napi_value exports) {
   export_function(env, exports, "setSocketOptions", set_socket_options);
   export_function(env, exports, "socketPair", socket_pair);
   export_function(env, exports, "outputQueue", output_queue);
+  export_function(env, exports, "inputQueue", input_queue);
   export_function(env, exports, "discardInput", discard_input);
+  export_function(env, exports, "isEstablished", is_established);
   export_function(env, exports, "socketError", socket_error);
   export_function(env, exports, "localAddress", local_address);
   export_function(env, exports, "peerAddress", peer_address);

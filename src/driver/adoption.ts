@@ -23,6 +23,7 @@ export function takeOver(
   if (!connection) return { kept, link: undefined };
   if (!kept || kept.target !== keeper?.target || kept.link === undefined) {
     for (const fd of [connection.data, connection.command]) {
+      if (fd === undefined) continue;
       endConnection(fd);
       closeFd(fd);
     }

@@ -4,7 +4,6 @@ import type { Clock, Timer } from '../base/clock.js';
 import { messageOf } from '../base/fault.js';
 import type { Log } from '../base/log.js';
 import type { Link } from '../link/link.js';
-import { outputQueue } from '../native/socket.js';
 import type { Tty } from '../tty/tty.js';
 import type { LineSync } from './line-sync.js';
 import { drainOutput } from './output-drain.js';
@@ -148,7 +147,7 @@ export class Closing {
   /** What the device has and does not transmit is about to be flushed: it is counted and said. */
   async #abandon(link: Link): Promise<void> {
     const left = link.capabilities.drain ? await link.outputQueue(0).catch(() => 0) : 0;
-    const bytes = left + (link.dataFd >= 0 ? outputQueue(link.dataFd) : 0);
+    const bytes = left + link.unsent;
     if (bytes === 0) return;
     this.record.dropped('abandoned', bytes);
     this.log.log('warn', `${bytes} bytes were not transmitted by the device, which holds back output`, {

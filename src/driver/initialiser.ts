@@ -1,6 +1,5 @@
 // Brings a device into the tty's line state before the first byte. One at a time: what an earlier one still reports is void.
 import type { Link } from '../link/link.js';
-import { discardInput } from '../native/socket.js';
 import type { Tty } from '../tty/tty.js';
 import type { LineSync } from './line-sync.js';
 import type { PortPolicy } from './policy.js';
@@ -31,7 +30,7 @@ export class Initialiser {
     this.lines.initialise(link, this.policy.fifoBytes, discard, reconnect).then(
       () => {
         if (generation !== this.#generation) return;
-        if (discard && link.dataFd >= 0) this.record.dropped('stale', discardInput(link.dataFd));
+        if (discard) this.record.dropped('stale', link.discardInput());
         ready();
       },
       (error: unknown) => {

@@ -5,9 +5,8 @@
 import type { Clock } from '../base/clock.js';
 import { type Fault, isFault, messageOf } from '../base/fault.js';
 import type { Log } from '../base/log.js';
-import type { Link } from '../link/link.js';
+import { type Link, NEEDED } from '../link/link.js';
 import type { Channel } from '../native/channel.js';
-import { discardInput, outputQueue } from '../native/socket.js';
 import { type LineRequest, type LineSettings, type OutputLines, type Queue, sameSettings } from '../serial/line.js';
 import { drainOutput } from './output-drain.js';
 
@@ -130,11 +129,11 @@ export class LineSync {
     // The end of the last use comes whole before the next: its DTR and RTS low must not follow our high.
     await this.#finishing;
     // So must what the device sent before that FLUSH: it was for the last opener.
-    if (this.#host.channel().attached) this.#host.stale(discardInput(link.dataFd));
+    if (this.#host.channel().attached) this.#host.stale(link.discardInput());
     if (flushFirst && link.capabilities.flush) await link.request({ type: 'flush', queue: 'both' });
     let told = this.#host.desired();
     await this.#tellSettings(link, told.settings, told.lines);
-    if (link.capabilities.settings) await link.request({ type: 'fifo', bytes: fifoBytes });
+    if (link.capabilities.fifo) await link.request({ type: 'fifo', bytes: fifoBytes });
     if (full && link.capabilities.outputLines) await link.request({ type: 'lines', lines: told.lines });
     for (;;) {
       signal.throwIfAborted();
@@ -170,6 +169,8 @@ export class LineSync {
 
   /** Break, transmitter: after the bytes written before, and in order. */
   request(request: LineRequest): void {
+    // What the protocol has no word for is not asked, and holds nothing up.
+    if (this.#host.link()?.capabilities[NEEDED[request.type]] === false) return;
     // Bounded: an application that toggles faster than the network answers loses pairs in the middle, never the last.
     if (this.#pending.length >= 64) this.#pending.splice(0, 2);
     this.#pending.push(request);
@@ -186,7 +187,8 @@ export class LineSync {
 
   async #finish(link: Link, hangUp: boolean): Promise<void> {
     await this.#during({ finishing: true }, async () => {
-      await this.#flushDevice(link, 'both');
+      // Nobody can say that what the device still has to transmit is transmitted: it is left to it.
+      await this.#flushDevice(link, link.capabilities.drain ? 'both' : 'rx');
       if (!hangUp || !link.capabilities.outputLines) return;
       const lines: OutputLines = { dtr: false, rts: false };
       await link.request({ type: 'lines', lines });
@@ -258,20 +260,21 @@ export class LineSync {
 
   /** Both directions are stopped meanwhile, as far as they are flushed. */
   async #flushDevice(link: Link, queue: Queue): Promise<void> {
-    if (!link.capabilities.flush) return;
-    await link.request({ type: 'flush', queue });
-    if (queue !== 'rx') await this.#flushUnsent(link);
+    if (link.capabilities.flush) {
+      await link.request({ type: 'flush', queue });
+      if (queue !== 'rx') await this.#flushUnsent(link);
+    }
     if (queue === 'tx' || link.dataFd < 0) return;
     // What the device sent before it answered is as stale as what it has dropped.
     const channel = this.#host.channel();
     channel.stop('up');
-    this.#host.stale(discardInput(link.dataFd));
+    this.#host.stale(link.discardInput());
     channel.drop('up');
   }
 
   /** A device whose window was shut takes the rest of our socket's queue now that it has room: that goes too. */
   async #flushUnsent(link: Link): Promise<void> {
-    for (let round = 0; round < FLUSH_ROUNDS && link.dataFd >= 0 && outputQueue(link.dataFd) > 0; round++) {
+    for (let round = 0; round < FLUSH_ROUNDS && link.unsent > 0; round++) {
       if ((await this.#host.channel().fence(FLUSH_FENCE_MS)) === 'detached') return;
       await link.request({ type: 'flush', queue: 'tx' });
     }
@@ -299,6 +302,8 @@ export class LineSync {
 
   async #changeSettings(link: Link, signal: AbortSignal): Promise<void> {
     const { settings, lines } = this.#host.desired();
+    const { capabilities } = link;
+    if (!capabilities.settings && !capabilities.outputLines) return;
     if (!this.#differs(settings, lines) || !(await this.#afterOutput(link, signal))) return;
     // What was asked while draining is sent at once, and only it.
     this.#dirty = false;

@@ -4,7 +4,6 @@
 import type { Clock } from '../base/clock.js';
 import type { Link } from '../link/link.js';
 import type { Channel } from '../native/channel.js';
-import { outputQueue } from '../native/socket.js';
 
 export type DrainResult = 'drained' | 'stuck' | 'lost';
 
@@ -15,9 +14,8 @@ const FENCE_MS = 500;
 /** What is still ahead of the wire, as one number that falls while there is progress. */
 function backlog(channel: Channel, link: Link, deviceQueue: number): number {
   const { downParked, downTaken } = channel.counters;
-  const unacknowledged = link.dataFd >= 0 ? outputQueue(link.dataFd) : 0;
   // downTaken grows with new bytes: progress is measured on what left.
-  return downTaken - downParked - unacknowledged - deviceQueue;
+  return downTaken - downParked - link.unsent - deviceQueue;
 }
 
 /**
@@ -37,7 +35,9 @@ export async function drainOutput(
   while (!signal.aborted) {
     const fence = await channel.fence(FENCE_MS);
     if (fence === 'detached' || signal.aborted) return 'lost';
-    if (fence === 'passed' && !link.capabilities.drain) return 'drained';
+    // A link through which the bytes pass may still have what it took.
+    const passed = fence === 'passed' && link.unsent === 0;
+    if (passed && !link.capabilities.drain) return 'drained';
     if (link.capabilities.drain) {
       try {
         // Asked before the fence has passed too: a slow device may move nothing else that we can see for half a minute.
@@ -46,9 +46,9 @@ export async function drainOutput(
         // The link's end is told to the session by its own event, with the cause.
         return 'lost';
       }
-      if (fence === 'passed' && left === 0) return 'drained';
-      await paced(clock, signal);
+      if (passed && left === 0) return 'drained';
     }
+    if (link.capabilities.drain || fence === 'passed') await paced(clock, signal);
     const moved = backlog(channel, link, left);
     if (moved > best) {
       best = moved;

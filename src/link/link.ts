@@ -12,12 +12,29 @@ export interface LinkCapabilities {
   readonly breaks: boolean;
   readonly flush: boolean;
   readonly drain: boolean;
+  /** The request `transmitter`. */
+  readonly transmitter: boolean;
+  /** The request `fifo`. */
+  readonly fifo: boolean;
 }
+
+/** What a request needs of a link. */
+export const NEEDED: Readonly<Record<LineRequest['type'], keyof LinkCapabilities>> = {
+  settings: 'settings',
+  lines: 'outputLines',
+  break: 'breaks',
+  flush: 'flush',
+  transmitter: 'transmitter',
+  fifo: 'fifo',
+};
 
 /** Events of one connected link. Delivered on the event loop, never from inside a call of the link. */
 export interface LinkEvents {
   report(report: LineReport): void;
-  /** The connection is lost: both sockets are closed already, or will be by `close`. At most once; nothing follows. */
+  /**
+   * The connection is lost: its sockets are closed already, or will be by `close`. At most once; nothing follows. A link
+   * that only carries bytes does not see its end: who has joined `dataFd` does, and closes it.
+   */
   down(fault: Fault): void;
   /** A command was answered: as long after it was sent. For metrics. */
   answered?(roundTripMs: number): void;
@@ -32,9 +49,9 @@ export interface LinkEvents {
 
 /** A connection as another process needs it to go on. */
 export interface LinkHandover {
-  /** The connected sockets. */
+  /** The connected sockets; one alone where the protocol has no command connection. */
   readonly data: number;
-  readonly command: number;
+  readonly command?: number | undefined;
   /** A JSON value. */
   readonly state: unknown;
 }
@@ -43,8 +60,13 @@ export interface Link {
   readonly capabilities: LinkCapabilities;
   /** "192.168.127.254:950" of the data connection, once connected. */
   readonly peer: string | undefined;
-  /** The connected data socket, non-blocking. Owned by the link: closed by `close`. -1 before `connect` and after `close`. */
+  /**
+   * Where the bytes go through, non-blocking: the data socket, or a way to it. Owned by the link: closed by `close`. -1 before
+   * `connect` and after `close`.
+   */
   readonly dataFd: number;
+  /** Bytes that were written to `dataFd` and that the peer's TCP has not taken. */
+  readonly unsent: number;
   /** The last known modem lines; undefined until the device told them. */
   readonly modemLines: ModemLines | undefined;
   /** While set, `events.command` is called for each frame. */
@@ -74,6 +96,8 @@ export interface Link {
    * Resolves with the bytes left. Other requests may go between two calls.
    */
   outputQueue(waitMs: number): Promise<number>;
-  /** Closes both sockets; idempotent; the sockets are gone when it resolves. */
+  /** Throws away what the device sent and nobody has read; returns how many bytes. Nothing, where it is not connected. */
+  discardInput(): number;
+  /** Closes its sockets; idempotent; the sockets are gone when it resolves. */
   close(): Promise<void>;
 }

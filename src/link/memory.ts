@@ -2,9 +2,9 @@
 // Keeps the whole contract of link.ts; used to drive a session step by step. Never retries, never resolves names.
 import type { Clock } from '../base/clock.js';
 import { Fault } from '../base/fault.js';
-import { closeFd, socketPair } from '../native/socket.js';
+import { closeFd, discardInput, outputQueue, socketPair } from '../native/socket.js';
 import type { LineReport, LineRequest, LineSettings, ModemLines, OutputLines } from '../serial/line.js';
-import type { Link, LinkCapabilities, LinkEvents, LinkHandover } from './link.js';
+import { type Link, type LinkCapabilities, type LinkEvents, type LinkHandover, NEEDED } from './link.js';
 
 const MUTE_MS = 10_000;
 const ALL: LinkCapabilities = {
@@ -15,6 +15,8 @@ const ALL: LinkCapabilities = {
   breaks: true,
   flush: true,
   drain: true,
+  transmitter: true,
+  fifo: true,
 };
 
 /** How the device behaves; every field may be changed at any time. */
@@ -114,16 +116,6 @@ export class MemoryDevice {
   }
 }
 
-/** What a request needs that a link may not have. */
-const NEEDS: Readonly<Record<LineRequest['type'], keyof LinkCapabilities>> = {
-  settings: 'settings',
-  lines: 'outputLines',
-  break: 'breaks',
-  flush: 'flush',
-  transmitter: 'settings',
-  fifo: 'settings',
-};
-
 interface Waiting {
   readonly perform: () => void;
   readonly reject: (fault: Fault) => void;
@@ -158,6 +150,10 @@ export class MemoryLink implements Link {
     return this.#dataFd;
   }
 
+  get unsent(): number {
+    return this.#dataFd < 0 ? 0 : outputQueue(this.#dataFd);
+  }
+
   get modemLines(): ModemLines | undefined {
     return this.#modemLines;
   }
@@ -172,7 +168,7 @@ export class MemoryLink implements Link {
   adopt(_events: LinkEvents, { data, command }: LinkHandover): void {
     this.#phase = 'spent';
     closeFd(data);
-    closeFd(command);
+    if (command !== undefined) closeFd(command);
     throw new Fault('NOT_SUPPORTED', 'memory: nothing to go on with');
   }
 
@@ -206,7 +202,7 @@ export class MemoryLink implements Link {
   }
 
   request(request: LineRequest): Promise<void> {
-    if (!this.capabilities[NEEDS[request.type]]) {
+    if (!this.capabilities[NEEDED[request.type]]) {
       return Promise.reject(new Fault('NOT_SUPPORTED', `memory: ${request.type} is not supported`));
     }
     return this.#ask(request.type, () => {
@@ -217,6 +213,10 @@ export class MemoryLink implements Link {
   outputQueue(waitMs: number): Promise<number> {
     if (!this.capabilities.drain) return Promise.reject(new Fault('NOT_SUPPORTED', 'memory: drain is not supported'));
     return this.#ask(`outputQueue ${Math.min(waitMs, 100)}`, () => this.#device.script.left());
+  }
+
+  discardInput(): number {
+    return this.#dataFd < 0 ? 0 : discardInput(this.#dataFd);
   }
 
   async close(): Promise<void> {

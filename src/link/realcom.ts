@@ -5,7 +5,7 @@ import { isIPv6 } from 'node:net';
 import type { Clock, Timer } from '../base/clock.js';
 import { Fault, isFault } from '../base/fault.js';
 import { type Log, silentLog } from '../base/log.js';
-import { closeFd, endConnection } from '../native/socket.js';
+import { closeFd, discardInput, endConnection, outputQueue } from '../native/socket.js';
 import { describeCommand, describeFrame } from '../protocol/realcom/describe.js';
 import { HostEngine, type HostOutput } from '../protocol/realcom/host.js';
 import type { LineRequest, ModemLines } from '../serial/line.js';
@@ -54,6 +54,8 @@ export class RealComLink implements Link {
     breaks: true,
     flush: true,
     drain: true,
+    transmitter: true,
+    fifo: true,
   };
   traced = false;
 
@@ -91,6 +93,10 @@ export class RealComLink implements Link {
     return this.#dataFd;
   }
 
+  get unsent(): number {
+    return this.#dataFd < 0 ? 0 : outputQueue(this.#dataFd);
+  }
+
   get modemLines(): ModemLines | undefined {
     return this.#engine?.modemLines;
   }
@@ -114,7 +120,7 @@ export class RealComLink implements Link {
     this.#events = events;
   }
 
-  get handover(): LinkHandover | undefined {
+  get handover(): (LinkHandover & { readonly command: number }) | undefined {
     const engine = this.#engine?.state;
     if (this.#phase !== 'up' || !engine || !this.#peer || this.#socket?.unsent !== false) return undefined;
     const state: RealComState = {
@@ -129,16 +135,17 @@ export class RealComLink implements Link {
   adopt(events: LinkEvents, handover: LinkHandover): void {
     if (this.#phase !== 'new') throw new Fault('CANCELED', 'this link was connected or closed before');
     const state = parseRealComState(handover.state);
-    if (!state) {
+    const { data, command } = handover;
+    if (!state || command === undefined) {
       this.#phase = 'spent';
-      closeFd(handover.data);
-      closeFd(handover.command);
+      closeFd(data);
+      if (command !== undefined) closeFd(command);
       throw new Fault('SYSTEM', 'what was handed over is no Real COM connection');
     }
     this.#phase = 'up';
     this.#events = events;
     this.#roundTripMs = state.roundTripMs;
-    const engine = this.#take(handover.data, handover.command, state.peer, state.commandPlace, 'off');
+    const engine = this.#take(data, command, state.peer, state.commandPlace, 'off');
     this.#perform(engine.adopt(state.engine));
   }
 
@@ -148,6 +155,10 @@ export class RealComLink implements Link {
 
   async outputQueue(waitMs: number): Promise<number> {
     return (await this.#ask((engine, id) => engine.outputQueue(id, waitMs))) ?? 0;
+  }
+
+  discardInput(): number {
+    return this.#dataFd < 0 ? 0 : discardInput(this.#dataFd);
   }
 
   close(): Promise<void> {

@@ -146,7 +146,9 @@ export interface Binding {
   awaitReadable(fd: number, timeoutMs: number): Promise<boolean>;
   socketPair(): [number, number];
   outputQueue(fd: number): number;
+  inputQueue(fd: number): number;
   discardInput(fd: number): number;
+  isEstablished(fd: number): number;
   socketError(fd: number): number;
   localAddress(fd: number): SocketAddress;
   peerAddress(fd: number): SocketAddress;

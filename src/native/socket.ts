@@ -130,6 +130,16 @@ export function outputQueue(fd: number): number {
   return binding.outputQueue(fd);
 }
 
+/** Bytes that have arrived and were not read (FIONREAD). */
+export function inputQueue(fd: number): number {
+  return binding.inputQueue(fd);
+}
+
+/** Of TCP: neither end has ended it, as far as the kernel knows. Reads nothing. */
+export function isEstablished(fd: number): boolean {
+  return binding.isEstablished(fd) === 1;
+}
+
 /** Reads and throws away what has arrived; returns how many bytes. An end or an error is left for the next reader. */
 export function discardInput(fd: number): number {
   return binding.discardInput(fd);

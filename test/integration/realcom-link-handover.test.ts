@@ -48,7 +48,7 @@ async function connected(options: Partial<RealComLinkOptions> = {}) {
   const socket = await eventually(() => command);
   await eventually(() => peer.dataSocket);
   /** The first process is dead from here on: it neither reads nor writes. */
-  const given = async (): Promise<LinkHandover> => {
+  const given = async (): Promise<LinkHandover & { readonly command: number }> => {
     const { handover } = first;
     if (!handover) throw new Error('nothing to hand over');
     const sockets = { data: dup(handover.data), command: dup(handover.command) };

@@ -122,7 +122,8 @@ export class PortKeepers {
     return {
       target,
       made: ({ data, command }) => {
-        if (this.#kept.has(name) && this.#put('data', name, data) && this.#put('command', name, command)) return;
+        const whole = this.#kept.has(name) && this.#put('data', name, data);
+        if (whole && (command === undefined || this.#put('command', name, command))) return;
         this.#disconnect(name);
       },
       gone: () => this.#disconnect(name),
@@ -131,9 +132,10 @@ export class PortKeepers {
 
   /**
    * What an earlier process left of the port; the caller's from now on.
+   * @param single it connects by one connection now; else what is left of one of two is ended
    * @param usbip it is a port of a virtual adapter now; what was a PTY is ended then, and the other way round
    */
-  adopt(name: string, usbip: boolean): AdoptedTty | undefined {
+  adopt(name: string, usbip: boolean, single = false): AdoptedTty | undefined {
     const master = this.#take(`tty-${name}`, KINDS.tty);
     if (usbip !== (master === undefined)) {
       if (master !== undefined) closeFd(master);
@@ -159,7 +161,7 @@ export class PortKeepers {
     this.#kept.add(name);
     const data = this.#take(`data-${name}`, KINDS.data);
     const command = this.#take(`command-${name}`, KINDS.command);
-    const whole = data !== undefined && command !== undefined;
+    const whole = data !== undefined && single === (command === undefined);
     if (!whole) for (const half of [data, command]) if (half !== undefined) this.#end(half);
     if (!whole) this.#disconnect(name);
     return { tty: { master, file }, port: { record: file.read(), connection: whole ? { data, command } : undefined } };

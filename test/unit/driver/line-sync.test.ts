@@ -1,6 +1,8 @@
+import { writeSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { LineSync } from '../../../src/driver/line-sync.js';
 import { MemoryDevice, type MemoryLink } from '../../../src/link/memory.js';
+import { closeFd } from '../../../src/native/socket.js';
 import { DEFAULT_SETTINGS, type LineRequest, type LineSettings, type OutputLines } from '../../../src/serial/line.js';
 import { ManualClock } from '../../support/manual-clock.js';
 import { StillChannel } from './support.js';
@@ -34,6 +36,7 @@ async function setUp() {
     return link;
   };
   let current: MemoryLink | undefined;
+  let stale = 0;
   const log = { log: (_: string, message: string) => logged.push(message), child: () => log };
   const sync: LineSync = new LineSync({
     clock,
@@ -43,7 +46,9 @@ async function setUp() {
     desired: () => ({ ...wanted }),
     acknowledged: (settings) => acknowledged.push(settings.baudRate),
     lookAhead: () => 4096,
-    stale: () => {},
+    stale: (bytes) => {
+      stale += bytes;
+    },
     progressed: () => {},
   });
   /** A link whose device has been told the state. */
@@ -68,6 +73,7 @@ async function setUp() {
     connect,
     ready,
     use: (l?: MemoryLink) => (current = l),
+    stale: () => stale,
   };
 }
 
@@ -260,5 +266,61 @@ describe('a change', () => {
     await t.ready();
     expect(t.device.settings?.baudRate).toBe(1200);
     expect(t.logged).toEqual([]);
+  });
+});
+
+describe('a protocol that has no word for it', () => {
+  const NOTHING = {
+    settings: false,
+    outputLines: false,
+    modemLines: false,
+    lineErrors: false,
+    breaks: false,
+    flush: false,
+    drain: false,
+    transmitter: false,
+    fifo: false,
+  };
+
+  test('bytes alone: the device is asked nothing, nothing is held up, and what it had sent is thrown away', async () => {
+    const t = await setUp();
+    t.device.script.capabilities = NOTHING;
+    const link = await t.ready();
+    const far = t.device.takeDataFd();
+    writeSync(far, 'stale');
+    t.wanted.settings = at(1200);
+    // As for a fence that would not pass.
+    t.channel.fences = Array.from({ length: 10 }, () => 'timeout' as const);
+    t.sync.settingsChanged();
+    t.sync.request({ type: 'break', on: true });
+    t.sync.request({ type: 'transmitter', on: false });
+    t.sync.flush('both');
+    await t.clock.advanceAsync(10);
+    expect(t.channel.asked.slice(-2)).toEqual(['resume up', 'resume down']);
+    expect(t.channel.fences).toHaveLength(10);
+    expect(t.stale()).toBe(5);
+    await t.sync.finish(link, true);
+    expect(t.device.requests).toEqual([]);
+    expect(t.logged).toEqual([]);
+    closeFd(far);
+  });
+
+  test('no word for the UART alone: the rest is told', async () => {
+    const t = await setUp();
+    t.device.script.capabilities = { ...t.device.script.capabilities, fifo: false };
+    const done = t.sync.initialise(await t.connect(), 16, false, true);
+    await t.clock.advanceAsync(100);
+    await done;
+    expect(shown(t.device.requests)).toEqual(['9600', 'high']);
+  });
+
+  test('no question for what is left: the end of a use flushes no output, which may be still to come', async () => {
+    const t = await setUp();
+    t.device.script.capabilities = { ...t.device.script.capabilities, drain: false };
+    const link = await t.ready();
+    const finished = t.sync.finish(link, true);
+    await t.clock.advanceAsync(100);
+    await finished;
+    expect(shown(t.device.requests)).toEqual(['flush rx', 'low']);
   });
 });

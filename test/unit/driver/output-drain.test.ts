@@ -1,7 +1,9 @@
+import { writeSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import { type DrainResult, drainOutput } from '../../../src/driver/output-drain.js';
 import { MemoryDevice } from '../../../src/link/memory.js';
 import type { FenceResult } from '../../../src/native/channel.js';
+import { closeFd, discardInput } from '../../../src/native/socket.js';
 import { ManualClock } from '../../support/manual-clock.js';
 import { StillChannel } from './support.js';
 
@@ -126,4 +128,19 @@ test('without a question for the queue the fence is all there is', async () => {
   t.begin();
   await t.clock.advanceAsync(0);
   expect(t.result()).toBe('drained');
+});
+
+test('what the link itself still has is waited for after the fence', async () => {
+  const t = await setUp();
+  t.device.script.capabilities = { ...t.device.script.capabilities, drain: false };
+  const far = t.device.takeDataFd();
+  writeSync(t.link.dataFd, 'on its way');
+  t.begin();
+  await t.clock.advanceAsync(100);
+  expect(t.link.unsent).toBeGreaterThan(0);
+  expect(t.result()).toBe(undefined);
+  expect(discardInput(far)).toBe(10);
+  await t.clock.advanceAsync(100);
+  expect(t.result()).toBe('drained');
+  closeFd(far);
 });

@@ -6,6 +6,8 @@ import {
   connectTcp,
   discardInput,
   dup,
+  inputQueue,
+  isEstablished,
   listenTcp,
   localAddress,
   outputQueue,
@@ -159,4 +161,28 @@ test('options of a connected socket', async () => {
   const tcp = await tcpPair();
   setSocketOptions(tcp.fd, { noDelay: true, keepAlive: { idle: 1, interval: 1, count: 1 } });
   expect(() => setSocketOptions(-1, { noDelay: true })).toThrow(expect.objectContaining({ code: 'EBADF' }));
+});
+
+test('what has arrived is counted exactly, without reading it', async () => {
+  const [near, far] = socketPair();
+  writeSome(far, Buffer.from('one'));
+  writeSome(far, Buffer.from('two!'));
+  expect(inputQueue(near)).toBe(7);
+  expect(discardInput(near)).toBe(7);
+  expect(inputQueue(near)).toBe(0);
+  closeFd(near);
+  closeFd(far);
+});
+
+test('an end of the other side shows before anything is read', async () => {
+  const server = net.createServer((socket) => socket.end('bye'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onEnd(() => new Promise((resolve) => server.close(() => resolve())));
+  const fd = await connectTcp({ host: '127.0.0.1', port: portOf(server), timeoutMs: 5000 });
+  await until(() => !isEstablished(fd));
+  expect(discardInput(fd)).toBe(3);
+  closeFd(fd);
+  const lasting = await connectTcp({ host: '127.0.0.1', port: portOf(await listening('127.0.0.1')), timeoutMs: 5000 });
+  expect(isEstablished(lasting)).toBe(true);
+  closeFd(lasting);
 });

@@ -94,12 +94,12 @@ function begin({ limit = 100, present = true } = {}) {
   const log = new LogRecorder();
   const store = new ModelStore(stored, limit, present);
   const keepers = new PortKeepers(store, log);
-  const adopt = (name: string) => {
-    const adopted = keepers.adopt(name, false);
+  const adopt = (name: string, single = false) => {
+    const adopted = keepers.adopt(name, false, single);
     if (!adopted) return undefined;
     mine.push(adopted.tty.master ?? -1, adopted.tty.file.fd);
     const { connection } = adopted.port;
-    if (connection) mine.push(connection.data, connection.command);
+    if (connection) mine.push(connection.data, ...(connection.command === undefined ? [] : [connection.command]));
     return adopted;
   };
   return { log, store, keepers, adopt };
@@ -153,6 +153,25 @@ test.each(['data', 'command'] as const)('without its %s connection the other is 
   const { adopt } = begin();
   expect(adopt('a')?.port.connection).toBeUndefined();
   await ended(accepted[0]);
+  expect(names()).toEqual(['state-a', 'tty-a']);
+});
+
+test('of a port with one connection: that one, and nothing beside it', async () => {
+  const { 'command-a': _, ...one } = WHOLE;
+  await left(one);
+  const { adopt, keepers } = begin();
+  const connection = adopt('a', true)?.port.connection;
+  expect(connection?.data).toBeDefined();
+  expect(connection?.command).toBeUndefined();
+  keepers.connection('a', 'there')?.made({ data: connection?.data ?? -1 });
+  expect(names()).toEqual(['data-a', 'state-a', 'tty-a']);
+});
+
+test('two connections are of no use to a port with one: both are ended', async () => {
+  await left(WHOLE);
+  const { adopt } = begin();
+  expect(adopt('a', true)?.port.connection).toBeUndefined();
+  await Promise.all(accepted.map(ended));
   expect(names()).toEqual(['state-a', 'tty-a']);
 });
 
