@@ -1,5 +1,5 @@
 // What of a tty's configuration its session obeys. Times in milliseconds.
-import { bitsPerCharacter, type LineSettings, type OutputLines } from '../serial/line.js';
+import type { LineSettings, OutputLines } from '../serial/line.js';
 import type { MachinePolicy } from './machine.js';
 
 export interface PortPolicy extends MachinePolicy {
@@ -30,11 +30,4 @@ export function desiredLines(policy: PortPolicy, settings: LineSettings, open: b
   return open && settings.baudRate > 0 ? policy.lines : LINES_LOW;
 }
 
-/**
- * Bytes that may be taken ahead from the application: 250 ms of line time, at least 4 KiB; 64 KiB where no rate is
- * known. More, and drain, break and flush mean nothing at 4800 baud.
- */
-export function lookAheadBytes(settings: LineSettings | undefined): number {
-  if (!settings || settings.baudRate <= 0) return 65536;
-  return Math.max(4096, Math.ceil((0.25 * settings.baudRate) / bitsPerCharacter(settings)));
-}
+export { lookAheadBytes } from '../serial/line.js';

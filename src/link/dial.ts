@@ -1,12 +1,19 @@
-// The two TCP connections of a port, command first, then data, as the vendor's driver makes them; to each address in
-// turn. Leaves no descriptor behind when it fails or is aborted. Follows docs/protocol/realcom.md section 1.3.
+// The TCP connections of a port: of Real COM two, command first, then data, as the vendor's driver makes them; of other
+// protocols one; to each address in turn. Leaves no descriptor behind when it fails or is aborted. Follows
+// docs/protocol/realcom.md section 1.3.
 import { Fault } from '../base/fault.js';
-import { closeFd, connectTcp } from '../native/socket.js';
+import { closeFd, connectTcp, type SocketOptions } from '../native/socket.js';
 import { faultOf } from './errno.js';
 
 export interface Ports {
   readonly dataPort: number;
   readonly commandPort: number;
+}
+
+/** Connected; the descriptor belongs to the caller. */
+export interface Single {
+  readonly address: string;
+  readonly fd: number;
 }
 
 /** Both connected; the descriptors belong to the caller. */
@@ -36,23 +43,51 @@ const DATA_OPTIONS = {
   notSentLowat: 4096,
 } as const;
 
+/**
+ * One connection for all: there is no other on which a silent device is noticed, and none of its silence may end it (see
+ * above). So it is asked for a sign of life soon, while nothing is under way.
+ */
+const SINGLE_OPTIONS = { ...DATA_OPTIONS, keepAlive: { idle: 5, interval: 2, count: 4 } } as const;
+
 export function place(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** Rejects with the fault of the address that got furthest. */
-export async function dialAny(
+export function dialAny(
   addresses: readonly string[],
   ports: Ports,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<Pair> {
+  return eachOf(addresses, ports.commandPort, signal, (address) => dial(address, ports, timeoutMs, signal));
+}
+
+/** As `dialAny`. */
+export function dialSingle(
+  addresses: readonly string[],
+  port: number,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Single> {
+  return eachOf(addresses, port, signal, async (address) => ({
+    address,
+    fd: await connect(address, port, timeoutMs, SINGLE_OPTIONS, signal),
+  }));
+}
+
+async function eachOf<T>(
+  addresses: readonly string[],
+  port: number,
+  signal: AbortSignal,
+  dialOne: (address: string) => Promise<T>,
+): Promise<T> {
   let best: Fault | undefined;
   for (const address of addresses) {
     try {
-      return await dial(address, ports, timeoutMs, signal);
+      return await dialOne(address);
     } catch (error) {
-      const fault = faultOf(error, place(address, ports.commandPort));
+      const fault = faultOf(error, place(address, port));
       if (signal.aborted || fault.code === 'NO_DESCRIPTORS') throw fault;
       // "No route" of an address family that this machine does not have would hide what the other address said.
       if (best === undefined || best.code === 'PEER_NO_ROUTE') best = fault;
@@ -76,7 +111,7 @@ async function connect(
   host: string,
   port: number,
   timeoutMs: number,
-  options: typeof COMMAND_OPTIONS | typeof DATA_OPTIONS,
+  options: SocketOptions,
   signal: AbortSignal,
 ): Promise<number> {
   if (signal.aborted) throw canceled(host, port);

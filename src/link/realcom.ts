@@ -9,6 +9,7 @@ import { closeFd, discardInput, endConnection, outputQueue } from '../native/soc
 import { describeCommand, describeFrame } from '../protocol/realcom/describe.js';
 import { HostEngine, type HostOutput } from '../protocol/realcom/host.js';
 import type { LineRequest, ModemLines } from '../serial/line.js';
+import { abortable } from './abortable.js';
 import { CommandSocket } from './command-socket.js';
 import { dial, dialAny, type Pair, place } from './dial.js';
 import { endFault, faultOf } from './errno.js';
@@ -357,14 +358,4 @@ export class RealComLink implements Link {
     }
     await socket?.close();
   }
-}
-
-/** Rejects with CANCELED as soon as the signal is aborted. What the promise then does concerns nobody. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(new Fault('CANCELED', 'connect canceled'));
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }

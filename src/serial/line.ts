@@ -113,3 +113,12 @@ export function bitsPerCharacter(s: Pick<LineSettings, 'dataBits' | 'parity' | '
 export function lineTimeMs(s: LineSettings, bytes: number): number {
   return s.baudRate > 0 ? (bytes * bitsPerCharacter(s) * 1000) / s.baudRate : 0;
 }
+
+/**
+ * Bytes that may be taken ahead from the application: 250 ms of line time, at least 4 KiB; 64 KiB where no rate is
+ * known. More, and drain, break and flush mean nothing at 4800 baud.
+ */
+export function lookAheadBytes(settings: LineSettings | undefined): number {
+  if (!settings || settings.baudRate <= 0) return 65536;
+  return Math.max(4096, Math.ceil((0.25 * settings.baudRate) / bitsPerCharacter(settings)));
+}

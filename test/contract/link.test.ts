@@ -3,9 +3,12 @@ import { Socket } from 'node:net';
 import { SystemClock } from '../../src/base/clock.js';
 import { MemoryDevice } from '../../src/link/memory.js';
 import { RealComLink } from '../../src/link/realcom.js';
+import { Rfc2217Link } from '../../src/link/rfc2217.js';
+import { TcpLink } from '../../src/link/tcp.js';
 import { sameSettings } from '../../src/serial/line.js';
-import { AdoptedLink } from '../support/adopted-link.js';
+import { AdoptedLink, AdoptedTcpLink } from '../support/adopted-link.js';
 import { RealComPeer } from '../support/realcom-peer.js';
+import { Rfc2217Peer } from '../support/rfc2217-peer.js';
 import { eventually, linkContract } from './link-contract.js';
 
 const clock = new SystemClock();
@@ -85,4 +88,66 @@ for (const [host, kind] of [
       };
     },
   });
+}
+
+for (const host of ['127.0.0.1', '::1']) {
+  linkContract({
+    name: `rfc2217 over ${host}`,
+    errors: { parity: true, framing: true, overrun: false, bufferOverrun: false },
+    async device() {
+      const peer = await Rfc2217Peer.listen({ host });
+      return {
+        link: () => new Rfc2217Link({ addresses: [host], dataPort: peer.port, clock }),
+        get requests() {
+          return peer.requests;
+        },
+        refuse: (settings) => {
+          peer.refuses = (asked) => sameSettings(asked, settings);
+        },
+        leave: () => {},
+        mute: () => {
+          peer.mute = true;
+        },
+        report: (report) => peer.report(report),
+        drop: () => peer.drop(),
+        data: () => eventually(() => peer.line),
+        ended: () => eventually(() => (peer.order.includes('-') ? true : undefined)).then(() => {}),
+        close: () => peer.close(),
+      };
+    },
+  });
+
+  for (const kind of ['made', 'adopted']) {
+    linkContract({
+      name: `tcp over ${host}, ${kind},`,
+      async device() {
+        const adopted: AdoptedTcpLink[] = [];
+        const peer = await Rfc2217Peer.listen({ host, script: () => {} });
+        return {
+          link: () => {
+            const options = { addresses: [host], dataPort: peer.port, clock };
+            if (kind === 'made') return new TcpLink(options);
+            const link = new AdoptedTcpLink(options);
+            adopted.push(link);
+            return link;
+          },
+          requests: [],
+          refuse: () => {},
+          leave: () => {},
+          mute: () => {},
+          report: () => {},
+          drop: () => peer.drop(),
+          data: () => eventually(() => peer.socket),
+          ended: () => {
+            peer.socket?.resume();
+            return eventually(() => (peer.order.includes('-') ? true : undefined)).then(() => {});
+          },
+          close: () => {
+            for (const link of adopted) link.release();
+            return peer.close();
+          },
+        };
+      },
+    });
+  }
 }

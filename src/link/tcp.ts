@@ -1,0 +1,155 @@
+// One port of a device server over raw TCP: a connection that carries the line's bytes and nothing else. What an application
+// sets stays with it; the port is set up at the device. It sees neither the data nor the connection's end: who has joined
+// `dataFd` does.
+import { type Clock, sleep } from '../base/clock.js';
+import { Fault, isFault } from '../base/fault.js';
+import { closeFd, discardInput, endConnection, isEstablished, outputQueue } from '../native/socket.js';
+import type { LineRequest } from '../serial/line.js';
+import { abortable } from './abortable.js';
+import { dialSingle, place } from './dial.js';
+import { endFault, faultOf } from './errno.js';
+import type { Link, LinkCapabilities, LinkEvents, LinkHandover } from './link.js';
+
+export interface TcpLinkOptions {
+  /** Numeric addresses (IPv6 may carry %scope) in the order to try them, or what finds them at each connect. */
+  readonly addresses: readonly string[] | (() => Promise<readonly string[]>);
+  readonly dataPort: number;
+  readonly clock: Clock;
+  /** For each address. */
+  readonly connectTimeoutMs?: number;
+  /** Another process holds the descriptor too: closing it ends no connection, so the end is told by shutdown(2). */
+  readonly shared?: boolean;
+}
+
+export const TCP_CAPABILITIES: LinkCapabilities = {
+  settings: false,
+  outputLines: false,
+  modemLines: false,
+  lineErrors: false,
+  breaks: false,
+  flush: false,
+  drain: false,
+  transmitter: false,
+  fifo: false,
+};
+
+const CONNECT_TIMEOUT_MS = 5000;
+/**
+ * A server whose port is taken accepts, and closes at once. Its end comes a round trip after the connect, and the connect
+ * took one: so long, and a moment for the server, is waited before the connection counts.
+ */
+const BUSY_MOMENT_MS = 20;
+const BUSY_LIMIT_MS = 500;
+
+export class TcpLink implements Link {
+  readonly capabilities = TCP_CAPABILITIES;
+  readonly modemLines = undefined;
+  readonly lastRoundTripMs = undefined;
+  traced = false;
+
+  readonly #options: TcpLinkOptions;
+  readonly #abort = new AbortController();
+  #phase: 'new' | 'connecting' | 'up' | 'spent' = 'new';
+  #connecting: Promise<void> | undefined;
+  #peer: string | undefined;
+  #dataFd = -1;
+
+  constructor(options: TcpLinkOptions) {
+    this.#options = options;
+  }
+
+  get peer(): string | undefined {
+    return this.#peer;
+  }
+
+  get dataFd(): number {
+    return this.#dataFd;
+  }
+
+  get unsent(): number {
+    return this.#dataFd < 0 ? 0 : outputQueue(this.#dataFd);
+  }
+
+  get handover(): LinkHandover | undefined {
+    return this.#phase === 'up' ? { data: this.#dataFd, state: { peer: this.#peer } } : undefined;
+  }
+
+  async connect(_events: LinkEvents, signal: AbortSignal): Promise<void> {
+    if (this.#phase !== 'new') throw new Fault('CANCELED', 'this link was connected or closed before');
+    this.#phase = 'connecting';
+    this.#connecting = this.#establish(AbortSignal.any([signal, this.#abort.signal]));
+    try {
+      await this.#connecting;
+    } catch (error) {
+      this.#phase = 'spent';
+      this.#release();
+      throw isFault(error) ? error : faultOf(error, 'connect');
+    }
+    this.#phase = 'up';
+  }
+
+  adopt(_events: LinkEvents, { data, command, state }: LinkHandover): void {
+    if (this.#phase !== 'new') throw new Fault('CANCELED', 'this link was connected or closed before');
+    const peer = peerOf(state);
+    this.#phase = peer === undefined || command !== undefined ? 'spent' : 'up';
+    if (this.#phase === 'spent') {
+      for (const fd of [data, command]) if (fd !== undefined) closeFd(fd);
+      throw new Fault('SYSTEM', 'what was handed over is no connection of raw TCP');
+    }
+    this.#peer = peer;
+    this.#dataFd = data;
+  }
+
+  async request({ type }: LineRequest): Promise<void> {
+    throw this.#refusal(type);
+  }
+
+  async outputQueue(): Promise<number> {
+    throw this.#refusal('drain');
+  }
+
+  discardInput(): number {
+    return this.#dataFd < 0 ? 0 : discardInput(this.#dataFd);
+  }
+
+  async close(): Promise<void> {
+    this.#phase = 'spent';
+    this.#abort.abort();
+    this.#release();
+    // An attempt that was under way closes its own socket.
+    await this.#connecting?.catch(() => {});
+    this.#release();
+  }
+
+  #refusal(what: string): Fault {
+    if (this.#phase !== 'up') return new Fault('CANCELED', 'the link is not connected');
+    return new Fault('NOT_SUPPORTED', `${this.#peer}: raw TCP has no way to ask for ${what}`);
+  }
+
+  async #establish(signal: AbortSignal): Promise<void> {
+    const { addresses, clock, dataPort, connectTimeoutMs = CONNECT_TIMEOUT_MS } = this.#options;
+    const found = typeof addresses === 'function' ? await abortable(addresses(), signal) : addresses;
+    const before = clock.now();
+    const { address, fd } = await dialSingle(found, dataPort, connectTimeoutMs, signal);
+    this.#dataFd = fd;
+    const peer = place(address, dataPort);
+    const moment = Math.min(BUSY_LIMIT_MS, 2 * (clock.now() - before) + BUSY_MOMENT_MS);
+    await abortable(sleep(clock, moment, signal), signal);
+    if (!isEstablished(fd)) throw endFault(undefined, peer, false);
+    this.#peer = peer;
+  }
+
+  #release(): void {
+    const fd = this.#dataFd;
+    this.#dataFd = -1;
+    if (fd < 0) return;
+    if (this.#options.shared) endConnection(fd);
+    closeFd(fd);
+  }
+}
+
+/** Of what a link of ours handed over; undefined where it is nothing of the kind. */
+function peerOf(state: unknown): string | undefined {
+  if (typeof state !== 'object' || state === null || !('peer' in state)) return undefined;
+  return typeof state.peer === 'string' ? state.peer : undefined;
+}
