@@ -44,6 +44,8 @@ export class DataRelay {
   #suspended = false;
   #held = false;
   #cleared = 0;
+  /** Somebody reads `dataFd`: at the server's end, what it had sent is brought there first. */
+  joined = false;
   /** What the server may have of us before it has taken it. */
   lookAhead = MOST_BYTES;
 
@@ -90,13 +92,15 @@ export class DataRelay {
 
   /** Data from the line, towards the pump. Copied. */
   deliver(bytes: Uint8Array): void {
-    if (!this.#far.destroyed && !this.#far.write(bytes.slice())) this.#hold(true);
+    // A copy: the buffer is used again, and a Buffer's slice() is a view.
+    if (!this.#far.destroyed && !this.#far.write(new Uint8Array(bytes))) this.#hold(true);
   }
 
   /** The server wants no more data, or wants it again. Commands go on. */
   suspend(on: boolean): void {
     this.#suspended = on;
-    if (!on) this.#far.resume();
+    if (on) this.#far.pause();
+    else if (this.#maySend()) this.#far.resume();
   }
 
   /** Throws away what came from the server and the pump has not read, what waits in JavaScript too; `discardInput` counts it. */
@@ -171,7 +175,7 @@ export class DataRelay {
   #letTakeRest(looks: number): void {
     if (this.#far.destroyed || this.#net.destroyed) return;
     const taken = this.#far.writableLength === 0 && outputQueue(this.#farFd) === 0;
-    if (taken || looks === 0) {
+    if (!this.joined || taken || looks === 0) {
       this.#net.destroy();
       return;
     }

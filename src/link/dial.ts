@@ -1,9 +1,9 @@
 // The TCP connections of a port: of Real COM two, command first, then data, as the vendor's driver makes them; of other
 // protocols one; to each address in turn. Leaves no descriptor behind when it fails or is aborted. Follows
 // docs/protocol/realcom.md section 1.3.
-import { Fault } from '../base/fault.js';
+import { Fault, isFault } from '../base/fault.js';
 import { closeFd, connectTcp, type SocketOptions } from '../native/socket.js';
-import { faultOf } from './errno.js';
+import { endFault, faultOf } from './errno.js';
 
 export interface Ports {
   readonly dataPort: number;
@@ -70,10 +70,14 @@ export function dialSingle(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<Single> {
-  return eachOf(addresses, port, signal, async (address) => ({
-    address,
-    fd: await connect(address, port, timeoutMs, SINGLE_OPTIONS, signal),
-  }));
+  return eachOf(addresses, port, signal, async (address) => {
+    try {
+      return { address, fd: await connect(address, port, timeoutMs, SINGLE_OPTIONS, signal) };
+    } catch (error) {
+      // A reset that comes before we have looked: it was accepted.
+      throw isFault(error) && error.code === 'PEER_CLOSED' ? endFault(error, place(address, port), false) : error;
+    }
+  });
 }
 
 async function eachOf<T>(

@@ -207,6 +207,7 @@ export class Rfc2217Link implements Link {
         this.#setTimer(output.afterMs);
         break;
       case 'ready':
+        if (this.#relay) this.#relay.joined = true;
         this.#opening?.resolve();
         break;
       case 'received':

@@ -3,7 +3,7 @@
 // answer comes after the data that the server sent before. Follows docs/protocol/rfc2217.md.
 import { Fault } from '../../base/fault.js';
 import type { LogLevel } from '../../base/log.js';
-import type { LineReport, LineRequest, LineSettings, ModemLines } from '../../serial/line.js';
+import type { FlowControl, LineReport, LineRequest, LineSettings, ModemLines } from '../../serial/line.js';
 import { TELNET_OPTION } from '../telnet/constants.js';
 import { type EndpointOutput, TelnetEndpoint } from '../telnet/endpoint.js';
 import { controlSubject, LINE_STATE, MODEM_STATE } from './constants.js';
@@ -52,6 +52,7 @@ export class ClientEngine {
   readonly #telnet = new TelnetEndpoint({ local: [BINARY, SGA, COM], remote: [BINARY, SGA, ECHO, COM] });
   #phase: 'new' | 'negotiating' | 'checking' | 'ready' | 'ended' = 'new';
   #expected: Expected[] = [];
+  #flow: FlowControl | undefined;
   #modemLines: ModemLines | undefined;
   #reported: ModemLines | undefined;
   #dataSent = 0;
@@ -94,12 +95,13 @@ export class ClientEngine {
   }
 
   request(id: number, request: LineRequest): ClientOutput[] {
-    const messages = commandsOf(request);
+    const messages = commandsOf(request, this.#flow);
     if (messages === undefined) {
       const fault = new Fault('NOT_SUPPORTED', `${this.#o.peer}: RFC 2217 has no way to ask for ${request.type}`);
       return [{ type: 'failed', id, fault }];
     }
     const settings = request.type === 'settings' ? request.settings : undefined;
+    this.#flow = settings?.flowControl ?? this.#flow;
     return this.#ask(messages, id, settings);
   }
 

@@ -1,6 +1,6 @@
 // What a client sends for a request, and what it expects to hear: which message answers which, and whether it says that
 // the server did as it was asked. Pure. Follows docs/protocol/rfc2217.md.
-import type { LineRequest, LineSettings } from '../../serial/line.js';
+import type { FlowControl, LineRequest, LineSettings } from '../../serial/line.js';
 import { CONTROL, type ControlSubject, controlSubject, PURGE } from './constants.js';
 import type { ComPortMessage } from './messages.js';
 import { lineCommands, settingsCommands } from './settings.js';
@@ -10,6 +10,7 @@ const RATE_TOLERANCE = 0.025;
 /** A query that each server answers, in its turn: then all before it have been carried out, answered or not. */
 export const BARRIER: ComPortMessage = { name: 'SET-BAUDRATE', value: 0 };
 export const MODEM_POLL: ComPortMessage = { name: 'NOTIFY-MODEMSTATE', value: undefined };
+const NO_FLOW: ComPortMessage = { name: 'SET-CONTROL', value: CONTROL.NO_FLOW };
 
 export interface Asked {
   /** undefined: our own. */
@@ -30,11 +31,16 @@ export interface Expected {
   readonly barrier: boolean;
 }
 
-/** undefined where RFC 2217 has no word for it. */
-export function commandsOf(request: LineRequest): ComPortMessage[] | undefined {
+/**
+ * undefined where RFC 2217 has no word for it.
+ * @param flow what the server was told last
+ */
+export function commandsOf(request: LineRequest, flow: FlowControl | undefined): ComPortMessage[] | undefined {
   switch (request.type) {
-    case 'settings':
-      return [...settingsCommands(request.settings, request.lines), MODEM_POLL];
+    case 'settings': {
+      const commands = [...settingsCommands(request.settings, request.lines), MODEM_POLL];
+      return leavesFlow(flow, request.settings.flowControl) ? [NO_FLOW, ...commands] : commands;
+    }
     case 'lines':
       return lineCommands(request.lines);
     case 'break':
@@ -49,6 +55,12 @@ export function commandsOf(request: LineRequest): ComPortMessage[] | undefined {
     default:
       return request satisfies never;
   }
+}
+
+/** Some servers turn the new kind on and leave the old one on. */
+function leavesFlow(before: FlowControl | undefined, now: FlowControl): boolean {
+  const kinds = ['rtsCts', 'xonXoffIn', 'xonXoffOut'] as const;
+  return kinds.some((kind) => now[kind]) && kinds.some((kind) => !now[kind] && before?.[kind] !== false);
 }
 
 const SETTINGS: readonly ComPortMessage['name'][] = ['SET-BAUDRATE', 'SET-DATASIZE', 'SET-PARITY', 'SET-STOPSIZE'];

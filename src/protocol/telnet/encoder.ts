@@ -5,7 +5,8 @@ import type { Verb } from './decoder.js';
 /** Data as it goes on the wire: every 0xff twice. Always a copy, so that the caller may use its buffer again. */
 export function escapeData(bytes: Uint8Array): Uint8Array {
   let found = bytes.indexOf(IAC);
-  if (found === -1) return bytes.slice();
+  // Not slice(): a Buffer's is a view.
+  if (found === -1) return new Uint8Array(bytes);
   const escaped = new Uint8Array(2 * bytes.length - found);
   let from = 0;
   let to = 0;

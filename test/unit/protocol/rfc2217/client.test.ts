@@ -2,7 +2,7 @@
 // refuse, are silent or hold back.
 import { describe, expect, test } from 'vitest';
 import { ClientEngine } from '../../../../src/protocol/rfc2217/client.js';
-import { DEFAULT_SETTINGS, type LineRequest } from '../../../../src/serial/line.js';
+import { DEFAULT_SETTINGS, type FlowControl, type LineRequest } from '../../../../src/serial/line.js';
 import { hex } from '../telnet/support.js';
 import { com, PEER, told, Wire, written } from './support.js';
 
@@ -104,6 +104,23 @@ describe('rfc2217 client', () => {
     const answered = engine.receive(hex(com('65 00 00 4b 00')));
     expect(told(answered)).toEqual([{ type: 'settled', id: 7, answered: true }]);
     expect(answered.at(-1)).toEqual({ type: 'timer', afterMs: undefined });
+  });
+
+  test('another kind of flow control: the one before is turned off first', () => {
+    const flow = DEFAULT_SETTINGS.flowControl;
+    const ask = (engine: ClientEngine, flowControl: FlowControl) =>
+      written(engine.request(1, { type: 'settings', settings: { ...DEFAULT_SETTINGS, flowControl }, lines: UP }))
+        .split(' ff fa 2c ')
+        .filter((message) => /^(ff fa 2c )?05 (0[0-3]|0[d-f])/.test(message))
+        .map((message) => message.replace('ff fa 2c ', '').slice(3, 5));
+    const engine = ready();
+    // What the server has at first is not known.
+    expect(ask(engine, { ...flow, rtsCts: true })).toEqual(['01', '03']);
+    expect(ask(engine, { ...flow, rtsCts: true })).toEqual(['03']);
+    expect(ask(engine, { ...flow, xonXoffIn: true, xonXoffOut: true })).toEqual(['01', '02']);
+    expect(ask(engine, { ...flow, xonXoffOut: true })).toEqual(['01', '02', '0e']);
+    expect(ask(engine, flow)).toEqual(['01']);
+    expect(ask(engine, { ...flow, xonXoffIn: true })).toEqual(['01', '0f']);
   });
 
   test('other requests on the wire', () => {

@@ -60,10 +60,11 @@ describe('telnet encoder', () => {
 
   test('data come back as they went, and the buffer may be used again', () => {
     fc.assert(
-      fc.property(bytes, (data) => {
+      fc.property(bytes, fc.boolean(), (plain, asBuffer) => {
+        const data = asBuffer ? Buffer.from(plain) : plain;
         const wire = escapeData(data);
         expect(wire.length).toBe(data.length + data.filter((byte) => byte === IAC).length);
-        const before = data.slice();
+        const before = new Uint8Array(data);
         data.fill(0);
         expect(decodeAll([wire])).toEqual(before.length === 0 ? [] : [`data ${toHex(before)}`]);
       }),
