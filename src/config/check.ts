@@ -41,6 +41,7 @@ export function checkPortNumbers(entries: readonly TtyEntry[], problems: Problem
     ports.set(`${tty.serverName} ${tty.port}`, entry);
     for (const kind of ['data', 'command'] as const) {
       const number = kind === 'data' ? tty.dataPort : tty.commandPort;
+      if (number === null) continue;
       const key = `${canonicalAddress(tty.address)} ${number}`;
       const taken = numbers.get(key);
       const text = number > 65535 ? 'is above 65535' : taken === undefined ? undefined : collision(entry, taken);

@@ -2,11 +2,11 @@
 // A server with `firstTty` makes one tty per port. An entry of `ttys:` with a generated name changes that tty; one with
 // a name of its own takes its port over, and the generated name for that port is not made.
 import { applyFormat } from '../serial/format.js';
-import { portNumbers } from '../serial/port-numbers.js';
+import { type PortBases, portNumbers, singlePortNumber } from '../serial/port-numbers.js';
 import { checkNames, checkPortNumbers } from './check.js';
 import { type AnyFile, placeOf, type ServerEntry, type TtyEntry } from './entries.js';
 import { type Problems, suggestion } from './problems.js';
-import type { ResolvedTty, Source } from './resolved.js';
+import type { Protocol, ResolvedTty, Source } from './resolved.js';
 import type { ConfigValue, LineOptions, TtyValue } from './schema.js';
 
 type Defaults = ConfigValue['defaults'];
@@ -39,6 +39,11 @@ function serverEntry(name: string, file: AnyFile, path: string[], defaults: Defa
   if (value.firstTty !== undefined && ports === null && !wasWritten(file, at('ports'))) {
     problems.add(file.file, file.lineOf(path), at('ports'), 'is missing: firstTty needs to know how many ttys to make');
   }
+  const protocol = value.protocol ?? 'realcom';
+  for (const key of ['commandPort', 'ipv6Preamble'] as const) {
+    const foreign = protocol !== 'realcom' && written[key] !== undefined;
+    if (foreign) problems.add(file.file, file.lineOf(at(key)), at(key), onlyRealCom(protocol));
+  }
   return {
     name,
     file,
@@ -47,7 +52,7 @@ function serverEntry(name: string, file: AnyFile, path: string[], defaults: Defa
     resolved: {
       name,
       address: written.address,
-      protocol: value.protocol ?? 'realcom',
+      protocol,
       ipv6Preamble: value.ipv6Preamble ?? 'auto',
       ports,
       firstTty: value.firstTty ?? null,
@@ -55,6 +60,9 @@ function serverEntry(name: string, file: AnyFile, path: string[], defaults: Defa
     },
   };
 }
+
+const onlyRealCom = (protocol: Protocol): string =>
+  `is of protocol realcom only: ${protocol} has one connection, to dataPort`;
 
 interface Generated {
   readonly server: ServerEntry;
@@ -170,6 +178,8 @@ function explicitTty(name: string, file: AnyFile, path: string[], context: Conte
   if (ports !== undefined && port > ports)
     report('port', `${serverName} has ${ports} port${ports === 1 ? '' : 's'}, got ${port}`);
   const tty = resolveTty(name, server, port, value, context.defaults, sourceOf(file, path));
+  if (tty !== undefined && tty.protocol !== 'realcom' && value.commandPort !== undefined)
+    report('commandPort', onlyRealCom(tty.protocol));
   return tty === undefined ? undefined : { tty, file, path, explicit: true };
 }
 
@@ -185,17 +195,19 @@ function resolveTty(
   if (value === undefined || resolved === undefined) return undefined;
   const options: LineOptions = { ...defined(defaults), ...defined(value), ...defined(own) };
   const format = { ...defaults.format, ...value.format, ...own.format };
-  const numbers = portNumbers(port, value);
+  const protocol = own.protocol ?? resolved.protocol;
+  // What the server says of its ports is said of its own protocol.
+  const numbers = numbersOf(protocol, port, protocol === resolved.protocol ? value : {});
   return {
     name,
     aliases: own.alias ?? [],
     serverName: server.name,
     address: resolved.address,
-    protocol: resolved.protocol,
+    protocol,
     ipv6Preamble: resolved.ipv6Preamble,
     port,
     dataPort: own.dataPort ?? numbers.dataPort,
-    commandPort: own.commandPort ?? numbers.commandPort,
+    commandPort: protocol === 'realcom' ? (own.commandPort ?? numbers.commandPort) : null,
     settings: applyFormat(format),
     formatFixed: { dataBits: format.dataBits !== undefined, parity: format.parity !== undefined },
     lines: { dtr: options.dtr ?? true, rts: options.rts ?? true },
@@ -217,6 +229,11 @@ function resolveTty(
     needs: options.needs ?? [],
     source,
   };
+}
+
+function numbersOf(protocol: Protocol, port: number, bases: PortBases) {
+  if (protocol === 'realcom') return portNumbers(port, bases);
+  return { dataPort: singlePortNumber(port, bases.dataPort), commandPort: null };
 }
 
 /** Without the keys that hold undefined, which would otherwise lie over a value of a lower layer. */

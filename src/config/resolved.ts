@@ -27,6 +27,9 @@ export interface TtyPolicy {
   readonly offlineOpen: 'succeed' | 'fail';
 }
 
+/** realcom: two connections a port; rfc2217: one, data and commands; tcp: one, data alone. */
+export type Protocol = 'realcom' | 'rfc2217' | 'tcp';
+
 /** What an application may not be able to do without. */
 export type Need = 'parity' | 'modem-lines' | 'drain' | 'break';
 
@@ -35,12 +38,13 @@ export interface ResolvedTty {
   readonly aliases: readonly string[];
   readonly serverName: string;
   readonly address: string;
-  readonly protocol: 'realcom';
+  readonly protocol: Protocol;
   readonly ipv6Preamble: 'auto' | 'on' | 'off';
   /** Port of the device server, 1-based. */
   readonly port: number;
   readonly dataPort: number;
-  readonly commandPort: number;
+  /** null: the protocol has none. */
+  readonly commandPort: number | null;
   /** The initial settings. */
   readonly settings: LineSettings;
   /** Which of them the configuration names: a backend that cannot carry them takes them from here. */
@@ -60,7 +64,7 @@ export interface ResolvedTty {
 export interface ResolvedServer {
   readonly name: string;
   readonly address: string;
-  readonly protocol: 'realcom';
+  readonly protocol: Protocol;
   readonly ipv6Preamble: 'auto' | 'on' | 'off';
   /** How many ports the file says it has; null: it does not say. */
   readonly ports: number | null;

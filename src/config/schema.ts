@@ -107,10 +107,12 @@ const lineOptions = {
     .describe('what an application cannot do without: a backend that lacks it is refused'),
 };
 
+const protocol = z.enum(['realcom', 'rfc2217', 'tcp'], { error: 'must be realcom, rfc2217 or tcp' });
+
 const serverOptions = {
-  protocol: z.enum(['realcom']).optional(),
+  protocol: protocol.optional().describe('what the server speaks (realcom)'),
   ports: z.int({ error: 'must be a number of ports, 1 to 256' }).min(1).max(256).optional(),
-  dataPort: tcpPort.optional().describe('data port of serial port 1 (950)'),
+  dataPort: tcpPort.optional().describe('data port of serial port 1 (950; rfc2217 and tcp: 4001)'),
   commandPort: tcpPort.optional().describe('command port of serial port 1 (966)'),
   ipv6Preamble: z
     .union([z.enum(['auto', 'on', 'off']), z.boolean()], { error: 'must be auto, on or off' })
@@ -121,8 +123,9 @@ const serverOptions = {
 export const TtySchema = z.strictObject({
   server: serverName.optional(),
   port: serialPort.optional().describe('port of the device server, from 1'),
+  protocol: protocol.optional().describe("of this port, where it is not the server's"),
   dataPort: tcpPort.optional().describe('exactly this data port'),
-  commandPort: tcpPort.optional().describe('exactly this command port'),
+  commandPort: tcpPort.optional().describe('exactly this command port; of realcom'),
   alias: z
     .union([ttyName.transform((name) => [name]), z.array(ttyName).max(16)], {
       error: 'must be a name or a list of names',

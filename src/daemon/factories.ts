@@ -1,5 +1,5 @@
-// Which backend and which protocol a configured tty gets: the one place where the supervisor's wishes become a PtyTty and
-// a RealComLink.
+// Which backend and which protocol a configured tty gets: the one place where the supervisor's wishes become a Tty and a
+// Link.
 import { lookup } from 'node:dns/promises';
 import type { Clock } from '../base/clock.js';
 import type { Log } from '../base/log.js';
@@ -9,6 +9,8 @@ import { Resolver } from '../driver/resolver.js';
 import { ServerGate } from '../driver/server-gate.js';
 import type { Link } from '../link/link.js';
 import { RealComLink } from '../link/realcom.js';
+import { Rfc2217Link } from '../link/rfc2217.js';
+import { TcpLink } from '../link/tcp.js';
 import type { KeepFile } from '../native/keep-file.js';
 import type { Pump } from '../native/pump.js';
 import { closeFd } from '../native/socket.js';
@@ -145,18 +147,20 @@ export function factories({ pump, clock, random, keepers, usbip, kernelNames }: 
       preamble: 'unknown',
     }),
 
-    makeLink: (tty: ResolvedTty, server: RunningServer, log: Log): Link =>
-      new RealComLink({
-        addresses: () => server.resolver.addresses(),
-        dataPort: tty.dataPort,
-        commandPort: tty.commandPort,
-        clock,
-        log,
+    makeLink: (tty: ResolvedTty, server: RunningServer, log: Log): Link => {
+      const { dataPort, commandPort } = tty;
+      const common = { addresses: () => server.resolver.addresses(), dataPort, clock, log };
+      if (tty.protocol === 'rfc2217') return new Rfc2217Link(common);
+      if (commandPort === null) return new TcpLink({ ...common, shared: keepers.present });
+      return new RealComLink({
+        ...common,
+        commandPort,
         ipv6Preamble: tty.ipv6Preamble === 'auto' && server.preamble === 'no' ? 'off' : tty.ipv6Preamble,
         shared: keepers.present,
         onPreamble: (supported) => {
           server.preamble = supported ? 'yes' : 'no';
         },
-      }),
+      });
+    },
   };
 }

@@ -4,6 +4,7 @@ import type { ResolvedTty } from '../config/resolved.js';
 import type { Session } from '../driver/session.js';
 import { formatFlowControl, formatSettings } from '../serial/format.js';
 import type { LineSettings } from '../serial/line.js';
+import { protocolLimits } from './backend/needs.js';
 
 export function settingsView(settings: LineSettings): SettingsView {
   return { format: formatSettings(settings), flowControl: formatFlowControl(settings.flowControl) };
@@ -89,7 +90,11 @@ export function portView(config: ResolvedTty, session: Session, choice: ChoiceVi
     peer: record.peer ?? null,
     backend: tty.capabilities.backend,
     backendChoice: choice,
-    limits: [...tty.capabilities.limits, ...ownerLimit(config, tty.capabilities.backend)],
+    limits: [
+      ...tty.capabilities.limits,
+      ...ownerLimit(config, tty.capabilities.backend),
+      ...protocolLimits(config.protocol),
+    ],
     asked: settingsView(tty.settings),
     acknowledged: record.acknowledged ? settingsView(record.acknowledged) : null,
     refused: record.refused ? settingsView(record.refused) : null,

@@ -5,6 +5,8 @@ import type { Clock } from '../base/clock.js';
 import { asFault, type Fault } from '../base/fault.js';
 import type { Log } from '../base/log.js';
 import type { ResolvedTty } from '../config/resolved.js';
+import { isJoined } from '../driver/machine.js';
+import { drainOutput } from '../driver/output-drain.js';
 import type { PortPolicy } from '../driver/policy.js';
 import type { GateTicket } from '../driver/server-gate.js';
 import { type AdoptedPort, type ConnectionKeeper, Session } from '../driver/session.js';
@@ -93,6 +95,22 @@ export class Port {
   start(): void {
     if (this.#o.adopted) this.#session?.adopt(this.#o.adopted);
     else this.#session?.start();
+  }
+
+  /**
+   * Before another process goes on: what a connection that it cannot go on with still has is sent, within the time. Never
+   * rejects.
+   */
+  async sendRest(limitMs: number): Promise<void> {
+    const session = this.#session;
+    const link = session?.link;
+    if (!session || !link || link.handover || !isJoined(session.state)) return;
+    const { clock } = this.#o;
+    const limit = new AbortController();
+    const timer = clock.after(limitMs, () => limit.abort());
+    session.tty.channel.stop('down');
+    await drainOutput(session.tty.channel, link, clock, limitMs, limit.signal);
+    timer.cancel();
   }
 
   /** Leaves the record that another process goes on from. */

@@ -97,8 +97,9 @@ export class Supervisor implements DaemonControl {
     const kept: Port[] = [];
     const ending: Promise<void>[] = [];
     for (const port of this.#ports.values()) {
-      if (this.#o.keepers.isKept(port.name)) kept.push(port);
-      else ending.push(port.stop(drainMs));
+      const stays = this.#o.keepers.isKept(port.name);
+      if (stays) kept.push(port);
+      ending.push(stays ? port.sendRest(drainMs) : port.stop(drainMs));
     }
     await Promise.all(ending);
     freeze();
@@ -262,7 +263,7 @@ export class Supervisor implements DaemonControl {
     const server = this.#server(tty);
     const log = this.#o.log.child({ tty: tty.name, server: tty.serverName });
     const config = this.#config;
-    const adopted = this.#o.keepers.adopt(tty.name, tty.backend === 'usbip');
+    const adopted = this.#o.keepers.adopt(tty.name, tty.backend === 'usbip', tty.commandPort === null);
     const port = new Port({
       config: tty,
       path: this.#o.ttyPath(config, tty),
@@ -270,7 +271,7 @@ export class Supervisor implements DaemonControl {
       missing: () => this.#o.missing(tty.name),
       makeTty: () => this.#o.makeTty(config, tty, log, adopted?.tty),
       adopted: adopted?.port,
-      keeper: this.#o.keepers.connection(tty.name, `${tty.address} ${tty.dataPort} ${tty.commandPort}`),
+      keeper: this.#o.keepers.connection(tty.name, targetText(tty)),
       makeLink: () => this.#o.makeLink(tty, server, log),
       ticket: server.gate.enter(),
       clock: this.#o.clock,
@@ -326,4 +327,9 @@ function sameOwnSettings(a: ResolvedConfig, b: ResolvedConfig): boolean {
   return (
     JSON.stringify([a.control, a.log, a.metrics, a.usbip]) === JSON.stringify([b.control, b.log, b.metrics, b.usbip])
   );
+}
+
+/** Whose connection it is, over a restart too. */
+function targetText({ protocol, address, dataPort, commandPort }: ResolvedTty): string {
+  return `${address} ${dataPort} ${commandPort ?? protocol}`;
 }

@@ -4,6 +4,8 @@
 
 export const DEFAULT_DATA_PORT = 950;
 export const DEFAULT_COMMAND_PORT = 966;
+/** Of protocols with one TCP port for a serial port: 4001 for the first, as NPorts and ser2net are set up. */
+export const DEFAULT_SINGLE_PORT = 4001;
 const JUMP = 16;
 
 export interface PortBases {
@@ -27,4 +29,9 @@ export function portNumbers(port: number, bases: PortBases = {}): PortNumbers {
   const command = bases.commandPort ?? DEFAULT_COMMAND_PORT;
   const offset = port - 1 + (port > JUMP && command - data === JUMP ? JUMP : 0);
   return { dataPort: data + offset, commandPort: command + offset };
+}
+
+/** The number of serial port `port` (1-based) where each has one: base + port - 1. May exceed 65535: the caller checks. */
+export function singlePortNumber(port: number, base = DEFAULT_SINGLE_PORT): number {
+  return base + port - 1;
 }

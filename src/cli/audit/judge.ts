@@ -87,7 +87,7 @@ function metrics({ metrics: own }: ResolvedConfig): Endpoint[] {
 function servers({ ttys: all }: ResolvedConfig): Endpoint[] {
   const byServer = new Map<string, ResolvedTty[]>();
   for (const tty of all) {
-    const key = `${tty.serverName} ${tty.address}`;
+    const key = `${tty.serverName} ${tty.address} ${tty.protocol}`;
     byServer.set(key, [...(byServer.get(key) ?? []), tty]);
   }
   return [...byServer.values()].flatMap((own): Endpoint[] => {
@@ -97,9 +97,12 @@ function servers({ ttys: all }: ResolvedConfig): Endpoint[] {
       direction: 'connects',
       transport: 'tcp',
       address: first.address,
-      ...judgeServer(first.address),
+      ...judgeServer(first.address, PROTOCOLS[first.protocol]),
     } as const;
-    const ports = (of: (tty: ResolvedTty) => number) => rangesText(own.map(of));
+    const ports = (of: (tty: ResolvedTty) => number | null) =>
+      rangesText(own.map(of).filter((number) => number !== null));
+    const what = `${first.serverName}: ${PROTOCOLS[first.protocol]}`;
+    if (first.protocol !== 'realcom') return [{ ...common, what, ports: ports((tty) => tty.dataPort) }];
     return [
       { ...common, what: `${first.serverName}: Real COM data`, ports: ports((tty) => tty.dataPort) },
       { ...common, what: `${first.serverName}: Real COM command`, ports: ports((tty) => tty.commandPort) },
@@ -107,8 +110,10 @@ function servers({ ttys: all }: ResolvedConfig): Endpoint[] {
   });
 }
 
-function judgeServer(address: string): Judged {
-  const now = 'not encrypted, no password: Real COM has neither';
+const PROTOCOLS = { realcom: 'Real COM', rfc2217: 'RFC 2217', tcp: 'raw TCP' } as const;
+
+function judgeServer(address: string, protocol: string): Judged {
+  const now = `not encrypted, no password: ${protocol} has neither`;
   switch (reachOf(address)) {
     case 'loopback':
       return { verdict: 'ok', now, why: 'it does not leave this machine' };

@@ -14,8 +14,10 @@ export interface Target {
   readonly address: string;
   /** Of the device server, 1-based. */
   readonly port: number;
+  readonly protocol: string;
   readonly dataPort: number;
-  readonly commandPort: number;
+  /** null: the protocol has none. */
+  readonly commandPort: number | null;
 }
 
 export type DaemonFacts =

@@ -2,17 +2,16 @@
 // saw where there was one, else from what the daemon's session knows. Follows docs/protocol/realcom.md sections 1.3 to 1.5.
 import type { PortView, ProblemView } from '../../api/types.js';
 import { type Check, failed, notChecked, ok } from './check.js';
-import type { ConnectFacts, PortFacts, ProbeFacts, Target } from './facts.js';
+import { BUSY_HINT, connectCheck, placeOf } from './connect-check.js';
+import type { PortFacts, ProbeFacts, Target } from './facts.js';
+import { singleChecks } from './single-checks.js';
 
 export function farChecks(facts: PortFacts): Check[] {
-  const { probe } = facts;
-  const connection = typeof probe === 'object' ? probeChecks(facts.target, probe) : sessionChecks(facts);
+  const { probe, target } = facts;
+  const realCom = () => (typeof probe === 'object' ? probeChecks(target, probe) : sessionChecks(facts));
+  const connection = target.protocol === 'realcom' ? realCom() : singleChecks(facts);
   const refusal = typeof probe === 'string' ? [notChecked('probe', probe)] : [];
   return [nameCheck(facts), routeCheck(facts), ...refusal, ...connection];
-}
-
-export function placeOf(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function nameCheck({ name, target }: PortFacts): Check {
@@ -48,42 +47,16 @@ function routeCheck({ route, view, probe, target }: PortFacts): Check {
 // What the probe saw.
 
 function probeChecks(target: Target, probe: ProbeFacts): Check[] {
-  const command = connectCheck('command port', placeOf(probe.address, target.commandPort), probe.command);
-  const data = connectCheck('data port', placeOf(probe.address, target.dataPort), probe.data);
+  const commandPlace = placeOf(probe.address, target.commandPort ?? 0);
+  const command = connectCheck('command port', commandPlace, probe.command, refusedHint('commandPort'));
+  const dataPlace = placeOf(probe.address, target.dataPort);
+  const data = connectCheck('data port', dataPlace, probe.data, refusedHint('dataPort'));
   return [command, data, portInitCheck(probe), capabilityNote(probe.portInit.result === 'acknowledged')];
-}
-
-function connectCheck(step: string, place: string, facts: ConnectFacts): Check {
-  const which = step === 'command port' ? 'commandPort' : 'dataPort';
-  switch (facts.result) {
-    case 'connected':
-      return ok(step, `${place} accepts connections (${facts.ms.toFixed(1)} ms)`);
-    case 'refused':
-      return failed(step, `${place} refuses connections`, refusedHint(which));
-    case 'timeout':
-      return failed(
-        step,
-        `${place} does not answer`,
-        'is the device switched on, is its address right, does a firewall drop it? try: ping',
-      );
-    case 'no route':
-      return notChecked(step, `there is no way to ${place}`);
-    case 'closed':
-      return failed(step, `${place} accepted, then closed: the port is in use by another host`, BUSY_HINT);
-    case 'error':
-      return failed(step, `${place}: ${facts.why}`, 'see the message of the system');
-    case 'not tried':
-      return notChecked(step, `${place} was not tried, the step before failed`);
-    default:
-      return facts satisfies never;
-  }
 }
 
 function refusedHint(which: string): string {
   return `set the device's operation mode to Real COM; are port number and ${which} right?`;
 }
-
-const BUSY_HINT = "see in the device's web console which host is connected, and free the port there or end that host";
 
 function portInitCheck({ portInit, asked }: ProbeFacts): Check {
   switch (portInit.result) {

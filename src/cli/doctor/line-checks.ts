@@ -38,9 +38,10 @@ function modeCheck({ warnings, open }: PortView): Check {
     : notChecked('line mode', 'no application has it open');
 }
 
-function formatCheck({ asked, acknowledged, refused, lineErrors }: PortView): Check {
+function formatCheck({ asked, acknowledged, refused, lineErrors, protocol }: PortView): Check {
   if (refused !== null)
     return failed('format', `asked for ${refused.format}, refused`, 'choose a rate and format that the device has');
+  if (protocol === 'tcp') return notChecked('format', `asked for ${asked.format}; the port has its own`);
   if (acknowledged === null) return notChecked('format', `asked for ${asked.format}, nothing acknowledged yet`);
   if (acknowledged.format !== asked.format) {
     return failed(
@@ -53,10 +54,11 @@ function formatCheck({ asked, acknowledged, refused, lineErrors }: PortView): Ch
   return ok('format', `${acknowledged.format} on both sides${suspect}`);
 }
 
-function errorCheck({ lineErrors, asked, acknowledged }: PortView): Check {
+function errorCheck({ lineErrors, asked, acknowledged, protocol }: PortView): Check {
   const { parity, framing, overrun, breaks } = lineErrors;
   const counted = Object.entries(lineErrors).flatMap(([name, n]) => (n > 0 ? [`${name} ${n}`] : []));
   const text = counted.join(', ');
+  if (protocol === 'tcp') return notChecked('line errors', 'raw TCP tells none');
   if (acknowledged === null && counted.length === 0)
     return notChecked('line errors', 'no connection yet, so none was told');
   if (framing > 0)

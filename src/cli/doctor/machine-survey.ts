@@ -12,8 +12,8 @@ import { DEFAULT_SOCKET } from '../../tty/usbip/attach-line.js';
 import { readOsRelease } from '../../tty/usbip/modules.js';
 import { idOfName, inGroup, nameOfId, userName } from './accounts.js';
 import type { BackendFacts } from './backend-advice.js';
+import { placeOf } from './connect-check.js';
 import type { DaemonFacts } from './facts.js';
-import { placeOf } from './far-checks.js';
 import type { ConfigFacts, DirectoryFacts, GroupFacts, MachineFacts, ServerProbe } from './machine-facts.js';
 import { namesCheck, surveyNames } from './names.js';
 import { may } from './port-facts.js';
@@ -169,7 +169,7 @@ export function inUse(view: PortView): boolean {
   return view.peer !== null || view.state === 'up' || view.state === 'connecting' || view.state === 'closing';
 }
 
-/** One connection to one command port of each server. */
+/** One connection to one port of each server, the command port where it has one. */
 async function probeServers(
   config: ResolvedConfig | undefined,
   asked: Asked,
@@ -181,17 +181,17 @@ async function probeServers(
     const [any] = ports;
     if (any === undefined) continue;
     const idle = ports.find((port) => !port.used);
-    const { address, commandPort } = idle ?? any;
+    const { address, tcpPort } = idle ?? any;
     const connect =
-      idle === undefined ? ({ result: 'not tried' } as const) : await probeConnect(address, commandPort, options);
-    probes.push({ name, address, place: placeOf(address, commandPort), connect });
+      idle === undefined ? ({ result: 'not tried' } as const) : await probeConnect(address, tcpPort, options);
+    probes.push({ name, address, place: placeOf(address, tcpPort), connect });
   }
   return probes;
 }
 
 interface Probed {
   readonly address: string;
-  readonly commandPort: number;
+  readonly tcpPort: number;
   readonly used: boolean;
 }
 
@@ -200,12 +200,12 @@ function portsByServer(config: ResolvedConfig | undefined, { daemon, ports }: As
   const add = (name: string, port: Probed) => servers.set(name, [...(servers.get(name) ?? []), port]);
   if (daemon.state === 'running') {
     for (const view of ports) {
-      if (view.commandPort !== null)
-        add(view.server, { address: view.address, commandPort: view.commandPort, used: inUse(view) });
+      const { server, address, commandPort, dataPort } = view;
+      add(server, { address, tcpPort: commandPort ?? dataPort, used: inUse(view) });
     }
     return servers;
   }
-  for (const { serverName, address, commandPort } of config?.ttys ?? [])
-    add(serverName, { address, commandPort, used: false });
+  for (const { serverName, address, commandPort, dataPort } of config?.ttys ?? [])
+    add(serverName, { address, tcpPort: commandPort ?? dataPort, used: false });
   return servers;
 }

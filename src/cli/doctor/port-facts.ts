@@ -31,13 +31,13 @@ export function findTty(config: ResolvedConfig, wanted: string): ResolvedTty | u
 }
 
 export function targetOfView(view: PortView): Target {
-  const { name, path, server, address, port, dataPort } = view;
-  return { name, path, server, address, port, dataPort, commandPort: view.commandPort ?? 0 };
+  const { name, path, server, address, port, protocol, dataPort, commandPort } = view;
+  return { name, path, server, address, port, protocol, dataPort, commandPort };
 }
 
 export function targetOfTty(tty: ResolvedTty, config: ResolvedConfig): Target {
-  const { name, serverName, address, port, dataPort, commandPort } = tty;
-  return { name, path: `${config.linkDir}/${name}`, server: serverName, address, port, dataPort, commandPort };
+  const { name, serverName: server, address, port, protocol, dataPort, commandPort } = tty;
+  return { name, path: `${config.linkDir}/${name}`, server, address, port, protocol, dataPort, commandPort };
 }
 
 const MAX_LINKS = 40;

@@ -21,7 +21,7 @@ import {
   targetOfTty,
   targetOfView,
 } from './port-facts.js';
-import { type ProbeOptions, probePort } from './probe.js';
+import { type ProbeOptions, probePort, probeSingle } from './probe.js';
 
 export interface WalkOptions extends ProbeOptions {
   readonly probe: boolean;
@@ -106,11 +106,13 @@ async function probe(
   let found: ProbeFacts | undefined;
   for (const address of addresses) {
     if (isIP(address.split('%')[0] ?? '') === 0) continue;
-    found = await probePort(
-      { address, dataPort: target.dataPort, commandPort: target.commandPort, settings, preamble },
-      options,
-    );
-    if (found.command.result === 'connected' || found.command.result === 'closed') break;
+    const { dataPort, commandPort } = target;
+    found =
+      commandPort === null
+        ? await probeSingle(address, dataPort, options)
+        : await probePort({ address, dataPort, commandPort, settings, preamble }, options);
+    const { result } = commandPort === null ? found.data : found.command;
+    if (result === 'connected' || result === 'closed') break;
   }
   return found ?? 'not probed: there is no address to connect to';
 }

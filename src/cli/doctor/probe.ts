@@ -50,6 +50,12 @@ export async function probeConnect(host: string, port: number, options: ProbeOpt
   return facts;
 }
 
+/** Of a protocol with one connection: that it is accepted. Whoever is there gets nothing from us. */
+export async function probeSingle(address: string, port: number, options: ProbeOptions): Promise<ProbeFacts> {
+  const data = await probeConnect(address, port, options);
+  return { address, asked: '', command: { result: 'not tried' }, data, portInit: NOT_TRIED };
+}
+
 async function probeOnce(
   target: ProbeTarget,
   preamble: 'auto' | 'on' | 'off',

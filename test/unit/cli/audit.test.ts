@@ -39,6 +39,19 @@ describe('what is opened and connected to', () => {
     ]);
   });
 
+  test('one port each, under the name of what it speaks', () => {
+    const servers =
+      'servers: { a: { address: 10.0.0.1, protocol: tcp, ports: 2, firstTty: ttyA0 }, b: { address: 10.0.0.2, protocol: rfc2217, ports: 1, firstTty: ttyB0 } }';
+    const { endpoints } = audit(`${servers}\nttys: { ttyA1: { protocol: realcom } }`);
+    expect(endpoints.map(brief)).toEqual([
+      ['ok', 'control socket', '/run/ttynp/control.sock', null],
+      ['note', 'a: raw TCP', '10.0.0.1', '4001'],
+      ['note', 'a: Real COM data', '10.0.0.1', '951'],
+      ['note', 'a: Real COM command', '10.0.0.1', '967'],
+      ['note', 'b: RFC 2217', '10.0.0.2', '4001'],
+    ]);
+  });
+
   test('no port of the configuration is left out', () => {
     const port = fc.integer({ min: 1, max: 65534 });
     const addresses = fc.uniqueArray(fc.ipV4(), { minLength: 1, maxLength: 4 });

@@ -16,6 +16,7 @@ function factsOf(view: PortView | undefined, change: Partial<PortFacts> = {}): P
       server: 'boiler-house',
       address: '192.168.127.254',
       port: 1,
+      protocol: 'realcom',
       dataPort: 950,
       commandPort: 966,
     },
