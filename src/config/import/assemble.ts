@@ -98,7 +98,9 @@ class Taken {
 
   problemOf(item: Item, name: string): string | undefined {
     const { candidate } = item;
-    if (candidate?.commandPort === undefined) return 'has no command port';
+    if (candidate === undefined) return 'is no tty';
+    const realCom = candidate.protocol === 'realcom';
+    if (realCom && candidate.commandPort === undefined) return 'has no command port';
     if (!isTtyName(name)) return `"${name}" is no name for a tty here: letters, digits, dot, underscore, hyphen`;
     if (!isAddress(candidate.address)) return `"${candidate.address}" is no address`;
     const earlier = this.#names.get(name);
@@ -106,7 +108,8 @@ class Taken {
     const { dataPort, commandPort } = candidate;
     if (dataPort === commandPort) return `data and command port are both ${dataPort}`;
     const address = canonicalAddress(candidate.address);
-    const numbers = [dataPort, commandPort].map((number) => ({ number, key: `${address} ${number}` }));
+    const own = commandPort === undefined ? [dataPort] : [dataPort, commandPort];
+    const numbers = own.map((number) => ({ number, key: `${address} ${number}` }));
     for (const { number, key } of numbers) {
       const line = this.#numbers.get(key);
       if (line !== undefined) return `port ${number} of ${candidate.address} is taken by line ${line}`;
@@ -174,6 +177,6 @@ function tablePort({ dataPort, commandPort }: Candidate, exact: boolean): number
     const numbers = portNumbers(port);
     if (numbers.dataPort === dataPort && (numbers.commandPort === commandPort || !exact)) return port;
   }
-  // The numbers of TCP server mode: what is meant is clear, where the command port is missing anyway.
+  // The numbers of TCP server mode.
   return commandPort === undefined && dataPort > 4000 && dataPort <= 4000 + MAX_PORT ? dataPort - 4000 : undefined;
 }

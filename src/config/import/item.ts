@@ -1,11 +1,15 @@
 // What a reader of somebody else's configuration found: an item per entry, and per line that is none, so that every line
 // of the input is accounted for. Types and the words that the readers share; reads and writes nothing.
 
+import type { Protocol } from '../resolved.js';
+
 /** A tty as the other product had it. What is undefined is not in its file. */
 export interface Candidate {
+  readonly protocol: Protocol;
   readonly name: string | undefined;
   readonly address: string;
   readonly dataPort: number;
+  /** Of Real COM alone. */
   readonly commandPort: number | undefined;
   readonly fifo: boolean;
   readonly format?: string | undefined;

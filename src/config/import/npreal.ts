@@ -37,6 +37,7 @@ function readLine(text: string, line: number): Item {
     ...(isLinkLocal(address) && zone === '0' && !address.includes('%') ? ['a fe80:: address needs an interface'] : []),
   ];
   const candidate: Candidate = {
+    protocol: 'realcom',
     name,
     address: isLinkLocal(address) && zone !== '0' && !address.includes('%') ? `${address}%${zone}` : address,
     dataPort,
@@ -82,6 +83,13 @@ function readNumbered(item: { line: number; lines: number; text: string }, colum
     outcome: 'needs a hand',
     name,
     reason: `has 6 columns: an old layout, read as port ${port} with FIFO ${fifo === '1' ? 'on' : 'off'}`,
-    candidate: { name, address, dataPort: 949 + port, commandPort: 965 + port, fifo: fifo === '1' },
+    candidate: {
+      protocol: 'realcom',
+      name,
+      address,
+      dataPort: 949 + port,
+      commandPort: 965 + port,
+      fifo: fifo === '1',
+    },
   };
 }

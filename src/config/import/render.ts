@@ -1,8 +1,8 @@
 // Entries as a configuration file of ours: text that passes its check, with a comment at each entry that says where it
 // comes from. What needs a hand is commented out. Pure.
-import { portNumbers } from '../../serial/port-numbers.js';
+import { portNumbers, singlePortNumber } from '../../serial/port-numbers.js';
 import type { Assembly, Entry, Server } from './assemble.js';
-import type { Item } from './item.js';
+import type { Candidate, Item } from './item.js';
 
 const PLAIN = /^(?:[A-Za-z_][A-Za-z0-9_.-]*|\d{1,3}(?:\.\d{1,3}){3})$/;
 const WORDS = /^(?:true|false|null|yes|no|on|off|y|n)$/i;
@@ -35,17 +35,26 @@ function serverLine(server: Server): string {
 
 function ttyLines(entry: Entry): string[] {
   const { item, candidate, port } = entry;
-  const table = portNumbers(port);
-  const options = [`server: ${scalar(entry.server.name)}`, `port: ${port}`];
-  if (candidate.dataPort !== table.dataPort) options.push(`dataPort: ${candidate.dataPort}`);
-  const command = candidate.commandPort ?? (candidate.dataPort === table.dataPort ? table.commandPort : '?');
-  if (command !== table.commandPort) options.push(`commandPort: ${command}`);
+  const options = [`server: ${scalar(entry.server.name)}`, `port: ${port}`, ...numbersOf(candidate, port)];
   if (!candidate.fifo) options.push('fifo: off');
   if (candidate.format !== undefined) options.push(`format: ${JSON.stringify(candidate.format)}`);
   const line = `${scalar(entry.name)}: { ${options.join(', ')} }`;
   const where = `line ${item.line}${item.reason === undefined ? '' : `: ${item.reason}`}`;
   if (item.outcome === 'imported') return [`  ${line}  ${comment('', where)}`];
   return [comment('  ', `${where}:`), comment('  ', line)];
+}
+
+/** What is not by the protocol's own numbering. */
+function numbersOf({ protocol, dataPort, commandPort }: Candidate, port: number): string[] {
+  if (protocol !== 'realcom') {
+    const own = dataPort === singlePortNumber(port) ? [] : [`dataPort: ${dataPort}`];
+    return [`protocol: ${protocol}`, ...own];
+  }
+  const table = portNumbers(port);
+  return [
+    ...(dataPort === table.dataPort ? [] : [`dataPort: ${dataPort}`]),
+    ...(commandPort === undefined || commandPort === table.commandPort ? [] : [`commandPort: ${commandPort}`]),
+  ];
 }
 
 function lostLines(item: Item): string[] {

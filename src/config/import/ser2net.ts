@@ -1,15 +1,17 @@
 // ser2net.yaml: connections with an accepter and a connector, both in gensio's notation. Pure: text in, items out.
 // ser2net's own role is to serve local serial ports, which becomes a hint; a connection from a pty to the network is a tty
-// of ours, without a command port.
+// of ours, of raw TCP or RFC 2217.
 import { isMap, isScalar, LineCounter, type Pair, parseDocument } from 'yaml';
 import { Fault } from '../../base/fault.js';
 import { type Candidate, emptyLine, type Item, linesOf, NO_TLS, nameOfPath, splitOutside, tcpPortOf } from './item.js';
-import { NO_COMMAND_PORT } from './socat.js';
+import { BYTES_ALONE } from './socat.js';
 
 /** Layers of gensio that lie over another one. */
 const FILTERS = new Set(
   'telnet ssl certauth keepopen msgdelim trace ratelimit mux perf relpkt script conacc xlt kiss cm108gpio'.split(' '),
 );
+/** Of those, what changes no byte. */
+const TRANSPARENT = new Set(['conacc', 'keepopen', 'trace', 'telnet(rfc2217)']);
 const WITHOUT_TTY: Readonly<Record<string, string>> = {
   define: 'a definition; what uses it has its value',
   default: 'a default of ser2net',
@@ -99,7 +101,8 @@ function readPair(key: string, anchor: string | undefined, value: unknown): Find
   const enable: unknown = Reflect.get(value, 'enable');
   const off = enable === false || /^(off|no|false)$/i.test(String(enable)) ? ['is disabled in ser2net'] : [];
   const found = readConnection(gensioOf(accepter), gensioOf(connector), anchor);
-  return { ...found, reason: [...off, found.reason].join('; ') };
+  const outcome = off.length > 0 ? 'needs a hand' : found.outcome;
+  return { ...found, outcome, reason: [...off, ...(found.reason === undefined ? [] : [found.reason])].join('; ') };
 }
 
 function hand(reason: string, name?: string): Finding {
@@ -135,22 +138,28 @@ function readConnection(accepter: Gensio, connector: Gensio, anchor: string | un
   const dataPort = tcpPortOf(port);
   if (host === '' || dataPort === undefined) return hand('its connector is no HOST,PORT with a number', anchor);
   const link = /(?:^|,)\s*link=([^,]+)/.exec(accepter.options)?.[1]?.replace(/^(["'])(.*)\1$/, '$2');
+  const layers = connector.filters;
+  const rfc2217 = layers.includes('telnet(rfc2217)');
   const candidate: Candidate = {
+    protocol: rfc2217 ? 'rfc2217' : 'tcp',
     name: link === undefined ? undefined : nameOfPath(link),
     address: host.replace(/^\[(.*)\]$/, '$1'),
     dataPort,
     commandPort: undefined,
     fifo: true,
   };
-  const tls = connector.filters.some((f) => f === 'ssl' || f === 'certauth');
-  const telnet = connector.filters.some((f) => f.startsWith('telnet'));
-  const reasons = [
+  const tls = layers.some((f) => f === 'ssl' || f === 'certauth');
+  const others = layers.filter((f) => !TRANSPARENT.has(f) && f !== 'ssl' && f !== 'certauth');
+  const problems = [
     ...(tls ? [`is a TLS connection: ${NO_TLS}`] : []),
-    ...(telnet ? ['speaks telnet or RFC 2217, which ttynp does not'] : []),
-    NO_COMMAND_PORT,
+    ...(others.length > 0 ? [`has ${others.join(', ')} over TCP, which ttynp does not`] : []),
+  ];
+  const notes = [
+    ...(rfc2217 ? [] : [BYTES_ALONE]),
     ...(link === undefined ? ['there is no link=, so the name is new'] : []),
   ];
-  return { ...hand(reasons.join('; '), link ?? anchor), candidate };
+  const outcome = problems.length > 0 ? 'needs a hand' : 'imported';
+  return { outcome, reason: [...problems, ...notes].join('; ') || undefined, name: link ?? anchor, candidate };
 }
 
 function servedPort(accepter: Gensio, connector: Gensio, anchor: string | undefined): Finding {

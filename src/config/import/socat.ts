@@ -1,5 +1,5 @@
 // socat command lines, alone or in a script. Pure: text in, items out; runs nothing.
-// socat knows one connection, so there is never a command port: a tty of it always needs a hand before it is Real COM.
+// socat knows one connection, which carries bytes and nothing else: a tty of it is raw TCP.
 import {
   type Candidate,
   emptyLine,
@@ -12,8 +12,7 @@ import {
   tcpPortOf,
 } from './item.js';
 
-export const NO_COMMAND_PORT =
-  'one connection has no command port, so this is not Real COM yet: set the port to Real COM mode at the device';
+export const BYTES_ALONE = 'bytes alone, as before: in Real COM mode what a program sets would reach the device too';
 const SOCAT = /(?:^|[\s;&|(/=])socat(?=\s)/;
 const TCP = /^tcp[46]?(-connect)?$/;
 const TLS = /^(openssl|ssl)(-connect)?$/;
@@ -109,6 +108,7 @@ function ttyOf(pty: Address, far: Address): Finding {
   if (host === '' || dataPort === undefined) return hand(`${far.values.join(':')} is no HOST:PORT with a number`);
   const zone = far.options.get('interface') ?? far.options.get('if') ?? far.options.get('so-bindtodevice');
   const candidate: Candidate = {
+    protocol: 'tcp',
     name: link === undefined ? undefined : nameOfPath(link),
     address: isLinkLocal(host) && !host.includes('%') && zone !== undefined ? `${host}%${zone}` : host,
     dataPort,
@@ -116,12 +116,13 @@ function ttyOf(pty: Address, far: Address): Finding {
     fifo: true,
     format: formatOf(pty.options),
   };
+  const tls = TLS.test(far.kind);
   const reasons = [
-    ...(TLS.test(far.kind) ? [`is a TLS connection: ${NO_TLS}`] : []),
-    NO_COMMAND_PORT,
+    ...(tls ? [`is a TLS connection: ${NO_TLS}`] : []),
+    BYTES_ALONE,
     ...(link === undefined ? ['there is no link=, so the name is new'] : []),
   ];
-  return { ...hand(reasons.join('; ')), name: link, candidate };
+  return { outcome: tls ? 'needs a hand' : 'imported', reason: reasons.join('; '), name: link, candidate };
 }
 
 /** b9600, cs7, parenb, parodd, cstopb; undefined where no rate is said. */

@@ -83,8 +83,8 @@ describe('import', () => {
     for (const command of ['socat PTY,link=/dev/ttyNP0 TCP:10.0.0.1:950', 'PTY,link=/dev/ttyNP0 TCP:10.0.0.1:950']) {
       const { code, out, err } = await run('import', 'socat', command);
       expect(code).toBe(0);
-      expect(out).toContain('# ttyNP0: { server: 10.0.0.1, port: 1 }');
-      expect(err).toContain('no command port');
+      expect(out).toContain('\n  ttyNP0: { server: 10.0.0.1, port: 1, protocol: tcp, dataPort: 950 }');
+      expect(err).toContain('bytes alone');
     }
   });
 

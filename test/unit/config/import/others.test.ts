@@ -1,5 +1,5 @@
-// ser2net.yaml and socat command lines, and how it is told which is which. Neither has a command port, so nothing of them
-// is a tty before somebody has looked at it.
+// ser2net.yaml and socat command lines, and how it is told which is which. Neither has a command port: what becomes a tty is
+// raw TCP or RFC 2217, and what cannot be one is commented out.
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { importText, kindOf } from '../../../../src/config/import/import.js';
@@ -9,37 +9,53 @@ const folder = new Folder();
 afterAll(() => folder.remove());
 const read = (text: string, rename?: string) => importText(text, { from: 'the input', rename });
 
-/** The result as if somebody had taken the # from one entry and put a command port in. */
+/** The result as if somebody had taken the # from one entry. */
 function uncommented(yaml: string, name: string): string {
   const server = /server: (\S+),/.exec(yaml.split('\n').find((line) => line.includes(`# ${name}: {`)) ?? '')?.[1];
-  return yaml
-    .replace(`# ${name}: {`, `${name}: {`)
-    .replace(`# ${server}: {`, `${server}: {`)
-    .replace('commandPort: ?', 'commandPort: 5999');
+  return yaml.replace(`# ${name}: {`, `${name}: {`).replace(`# ${server}: {`, `${server}: {`);
 }
 
 describe('socat', () => {
-  // [what it shows, command, the commented-out entry, what the reason has]
-  const commands: [string, string, string | undefined, RegExp][] = [
+  // [what it shows, command, the entry, what is said of it]
+  const imported: [string, string, string, object][] = [
     [
       'a port of the table',
       'socat PTY,link=/dev/ttyNP3,raw,echo=0 TCP:10.0.0.1:953',
-      'ttyNP3: { server: 10.0.0.1, port: 4 }',
-      /no command port/,
+      'ttyNP3: { server: 10.0.0.1, port: 4, protocol: tcp, dataPort: 953 }',
+      { name: 'ttyNP3', address: '10.0.0.1', dataPort: 953 },
     ],
     [
       'a TCP server port, with format',
       '/usr/bin/socat -d -d pty,link=/dev/ttyS9,b19200,cs7,parenb,cstopb tcp:plc.example:4002,keepalive &',
-      'ttyS9: { server: plc.example, port: 2, dataPort: 4002, commandPort: ?, format: "19200,7E2" }',
-      /no command port/,
+      'ttyS9: { server: plc.example, port: 2, protocol: tcp, format: "19200,7E2" }',
+      { name: 'ttyS9', address: 'plc.example', dataPort: 4002, settings: { baudRate: 19200, dataBits: 7 } },
     ],
     [
       'the other way around, quoted, with a zone',
       `exec socat 'TCP6-CONNECT:[fe80::1]:950,interface=eth1' "PTY,link=/var/run/scale,wait-slave" 2>/dev/null`,
-      'scale: { server: fe80-1-eth1, port: 1 }',
-      /no command port/,
+      'scale: { server: fe80-1-eth1, port: 1, protocol: tcp, dataPort: 950 }',
+      { name: 'scale', address: 'fe80::1%eth1', dataPort: 950 },
     ],
-    ['no link', 'socat PTY TCP:10.0.0.1:7000', 'ttyNP0: { server: 10.0.0.1, port: 1,', /no link=/],
+    [
+      'no link',
+      'socat PTY TCP:10.0.0.1:7000',
+      'ttyNP0: { server: 10.0.0.1, port: 1, protocol: tcp, dataPort: 7000 }',
+      { name: 'ttyNP0', dataPort: 7000 },
+    ],
+  ];
+  for (const [shows, command, entry, tty] of imported) {
+    test(shows, () => {
+      const { yaml, rows, kind } = read(command);
+      expect(kind).toBe('socat');
+      expect(rows).toMatchObject([{ line: 1, outcome: 'imported', reason: expect.stringMatching(/bytes alone/) }]);
+      expect(rows[0]?.reason?.includes('no link=')).toBe(!command.includes('link='));
+      expect(yaml).toContain(`\n  ${entry}  #`);
+      expect(folder.load(yaml).ttys).toMatchObject([{ protocol: 'tcp', commandPort: null, ...tty }]);
+    });
+  }
+
+  // [what it shows, command, the commented-out entry, what the reason has]
+  const commands: [string, string, string | undefined, RegExp][] = [
     ['TLS', 'socat PTY,link=/dev/ttyNP0 OPENSSL:10.0.0.1:950,verify=0', 'ttyNP0: { server: 10.0.0.1,', /TLS/],
     ['a server', 'socat TCP-LISTEN:7000,fork FILE:/dev/ttyS0,b9600', 'ttyS0: { device: /dev/ttyS0,', /serves a local/],
     ['UDP', 'socat PTY,link=/dev/ttyNP0 UDP:10.0.0.1:950', undefined, /joins pty and udp/],
@@ -57,10 +73,10 @@ describe('socat', () => {
     });
   }
 
-  test('an entry is good once it has no # and a command port', () => {
-    const { yaml } = read('socat PTY,link=/dev/plc,b9600 TCP:10.0.0.1:4001');
+  test('one that needed a hand is good once it has no #', () => {
+    const { yaml } = read('socat PTY,link=/dev/plc,b9600 OPENSSL:10.0.0.1:4001');
     const { ttys } = folder.load(uncommented(yaml, 'plc'));
-    expect(ttys).toMatchObject([{ name: 'plc', address: '10.0.0.1', dataPort: 4001, commandPort: 5999 }]);
+    expect(ttys).toMatchObject([{ name: 'plc', address: '10.0.0.1', protocol: 'tcp', dataPort: 4001 }]);
   });
 
   test('a script: commands over several lines, and what is none', () => {
@@ -68,7 +84,7 @@ describe('socat', () => {
       '#!/bin/sh\nset -e\n\nsocat \\\n  PTY,link=/dev/ttyNP0 \\\n  TCP:10.0.0.1:950 &\nsocat PTY,link=/dev/ttyNP1 TCP:10.0.0.1:951 &\n',
     );
     expect(lines).toBe(7);
-    expect(counts).toEqual({ imported: 0, 'needs a hand': 2, skipped: 3 });
+    expect(counts).toEqual({ imported: 2, 'needs a hand': 0, skipped: 3 });
     expect(rows.map((row) => [row.line, row.new])).toEqual([
       [2, undefined],
       [4, 'ttyNP0'],
@@ -106,6 +122,13 @@ connection: &tls
 connection: &telnet
   accepter: conacc,pty
   connector: telnet(rfc2217),tcp,10.0.0.8,4001
+connection: &plain
+  accepter: pty(link=/dev/ttyNP6)
+  connector: telnet,tcp,10.0.0.8,4009
+connection: &off
+  accepter: pty(link=/dev/ttyNP7)
+  connector: tcp,10.0.0.8,4007
+  enable: off
 connection: &relay
   accepter: tcp,3000
   connector: tcp,10.0.0.8,4002
@@ -120,11 +143,14 @@ novelty: 1
 describe('ser2net.yaml', () => {
   const { yaml, rows, counts, lines, kind } = read(SER2NET);
 
-  test('nothing of it is a tty by itself, and all of it is accounted for', () => {
+  test('a pty with a TCP connection is a tty, and all of it is accounted for', () => {
     expect(kind).toBe('ser2net');
-    expect(folder.load(yaml).ttys).toEqual([]);
+    expect(folder.load(yaml).ttys).toMatchObject([
+      { name: 'ttyNP3', address: '10.0.0.7', protocol: 'tcp', port: 3, dataPort: 952 },
+      { name: 'ttyNP0', address: '10.0.0.8', protocol: 'rfc2217', port: 1, dataPort: 4001 },
+    ]);
     expect(lines).toBe(SER2NET.split('\n').length - 1);
-    expect(counts).toMatchObject({ imported: 0, 'needs a hand': 8 });
+    expect(counts).toMatchObject({ imported: 2, 'needs a hand': 8 });
     expect(rows.map((row) => [row.line, row.outcome])).toEqual([
       [1, 'skipped'],
       [2, 'skipped'],
@@ -132,13 +158,15 @@ describe('ser2net.yaml', () => {
       [5, 'skipped'],
       [7, 'needs a hand'],
       [17, 'needs a hand'],
-      [21, 'needs a hand'],
+      [21, 'imported'],
       [24, 'needs a hand'],
-      [27, 'needs a hand'],
+      [27, 'imported'],
       [30, 'needs a hand'],
       [33, 'needs a hand'],
-      [35, 'skipped'],
-      [38, 'needs a hand'],
+      [37, 'needs a hand'],
+      [40, 'needs a hand'],
+      [42, 'skipped'],
+      [45, 'needs a hand'],
     ]);
   });
 
@@ -151,13 +179,15 @@ describe('ser2net.yaml', () => {
     expect(rows.find((row) => row.line === 17)?.reason).toMatch(/^is disabled in ser2net; /);
   });
 
-  test('what it connects to becomes a commented-out tty, which is good once it has no #', () => {
-    expect(yaml).toContain('# ttyNP3: { server: 10.0.0.7, port: 3 }\n');
-    expect(folder.load(uncommented(yaml, 'ttyNP3')).ttys).toMatchObject([
-      { name: 'ttyNP3', dataPort: 952, commandPort: 968 },
-    ]);
-    expect(rows.find((row) => row.line === 24)?.reason).toMatch(/TLS/);
-    expect(rows.find((row) => row.line === 27)?.reason).toMatch(/RFC 2217/);
+  test('what ttynp does not speak becomes a commented-out tty, which is good once it has no #', () => {
+    const reason = (line: number) => rows.find((row) => row.line === line)?.reason;
+    expect(reason(24)).toMatch(/TLS/);
+    expect(reason(30)).toMatch(/has telnet over TCP/);
+    expect(reason(33)).toMatch(/^is disabled in ser2net; bytes alone/);
+    expect(yaml).toContain('# ttyNP4: { server: 10.0.0.7, port: 2, protocol: tcp, dataPort: 951 }\n');
+    expect(folder.load(uncommented(yaml, 'ttyNP4')).ttys).toContainEqual(
+      expect.objectContaining({ name: 'ttyNP4', protocol: 'tcp', dataPort: 951 }),
+    );
   });
 
   test('what is no YAML is said with its line', () => {
@@ -181,7 +211,7 @@ describe('what it is', () => {
   });
 });
 
-test('whatever a socat command or a ser2net.yaml says, the result passes the check and makes no tty', () => {
+test('whatever a socat command or a ser2net.yaml says, the result passes the check and has what was imported', () => {
   const word = fc.oneof(
     fc.constantFrom(
       'PTY,link=/dev/a',
@@ -207,8 +237,7 @@ test('whatever a socat command or a ser2net.yaml says, the result passes the che
   fc.assert(
     fc.property(fc.oneof(socat, ser2net), (text) => {
       const { yaml, lines, counts } = read(text);
-      expect(folder.load(yaml).ttys).toEqual([]);
-      expect(counts.imported).toBe(0);
+      expect(folder.load(yaml).ttys).toHaveLength(counts.imported);
       expect(lines).toBe(text.replace(/\r?\n$/, '').split(/\r?\n/).length);
     }),
     { numRuns: 300 },
