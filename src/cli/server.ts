@@ -22,6 +22,7 @@ type AddArguments = GlobalArguments & {
   readonly ports: number;
   readonly name: string | undefined;
   readonly 'first-tty': string | undefined;
+  readonly protocol: 'realcom' | 'rfc2217' | 'tcp' | undefined;
   readonly 'data-port': number | undefined;
   readonly 'command-port': number | undefined;
 };
@@ -58,7 +59,11 @@ function addOptions(yargs: Argv<GlobalArguments>): Argv<AddArguments> {
       type: 'string',
       describe: 'The tty of port 1; else the next free ones of ttyNP0, ttyNP1 ...',
     })
-    .option('data-port', { type: 'number', describe: 'TCP data port of serial port 1 (950)' })
+    .option('protocol', {
+      choices: ['realcom', 'rfc2217', 'tcp'] as const,
+      describe: 'What it speaks (realcom)',
+    })
+    .option('data-port', { type: 'number', describe: 'TCP data port of serial port 1 (950; rfc2217 and tcp: 4001)' })
     .option('command-port', { type: 'number', describe: 'TCP command port of serial port 1 (966)' })
     .example('$0 server add 192.168.127.254 --ports 16', 'The next 16 free ttys');
 }
@@ -80,6 +85,7 @@ async function add(args: AddArguments, io: CommandIo): Promise<void> {
     address: args.address,
     ports: args.ports,
     firstTty: args['first-tty'] ?? nextTty(config, args.ports),
+    ...(args.protocol === undefined ? {} : { protocol: args.protocol }),
     ...(args['data-port'] === undefined ? {} : { dataPort: args['data-port'] }),
     ...(args['command-port'] === undefined ? {} : { commandPort: args['command-port'] }),
   });

@@ -23,6 +23,8 @@ export class Rfc2217Peer {
   /** As the engine told them: one for each command. */
   readonly commands: LineRequest[] = [];
   readonly dataBytes: number[] = [];
+  /** Commands and data in the order in which they came: the type of each command, and runs of data. */
+  readonly happened: (string | { readonly data: string })[] = [];
   /** '+' for each connection, '-' for its end. */
   readonly order: string[] = [];
   mute = false;
@@ -121,6 +123,7 @@ export class Rfc2217Peer {
       const last = outputs.at(-1);
       if (last?.type !== 'request') return;
       this.commands.push(last.request);
+      this.happened.push(last.request.type);
       const refused = last.request.type === 'settings' && this.refuses(last.request.settings);
       outputs = this.engine?.applied(refused) ?? [];
     }
@@ -131,6 +134,7 @@ export class Rfc2217Peer {
     if (output.type === 'suspended') this.suspended = output.on;
     if (output.type !== 'data') return;
     this.dataBytes.push(...output.bytes);
+    this.happened.push({ data: Buffer.from(output.bytes).toString('latin1') });
     this.#line?.push(Buffer.from(output.bytes));
   }
 }

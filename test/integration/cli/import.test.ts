@@ -145,6 +145,14 @@ ttys:
     });
   });
 
+  test('add of another protocol; a command port that it has not is refused', async () => {
+    expect((await server('add', 'plc', '--ports', '2', '--name', 'press', '--protocol', 'rfc2217')).code).toBe(0);
+    expect(content()).toContain('press: { address: plc, ports: 2, firstTty: ttyNP2, protocol: rfc2217 }');
+    const more = ['--protocol', 'tcp', '--command-port', '966'];
+    await refused(1, ['add', 'plc2', '--ports', '1', ...more], /not added: .*is of protocol realcom only/);
+    await refused(2, ['add', 'plc2', '--ports', '1', '--protocol', 'telnet'], /protocol/);
+  });
+
   test('a file behind a link is edited where it is', async () => {
     symlinkSync('ttynp.yaml', path('link.yaml'));
     expect(
