@@ -169,8 +169,11 @@ export class LineSync {
 
   /** Break, transmitter: after the bytes written before, and in order. */
   request(request: LineRequest): void {
-    // What the protocol has no word for is not asked, and holds nothing up.
-    if (this.#host.link()?.capabilities[NEEDED[request.type]] === false) return;
+    // What the protocol has no word for is not asked; what waits behind it goes on.
+    if (this.#host.link()?.capabilities[NEEDED[request.type]] === false) {
+      this.#start();
+      return;
+    }
     // Bounded: an application that toggles faster than the network answers loses pairs in the middle, never the last.
     if (this.#pending.length >= 64) this.#pending.splice(0, 2);
     this.#pending.push(request);

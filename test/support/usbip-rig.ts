@@ -4,6 +4,7 @@ import { silentLog } from '../../src/base/log.js';
 import type { PortPolicy } from '../../src/driver/policy.js';
 import { ServerGate } from '../../src/driver/server-gate.js';
 import { Session } from '../../src/driver/session.js';
+import type { Link } from '../../src/link/link.js';
 import { RealComLink } from '../../src/link/realcom.js';
 import { Pump } from '../../src/native/pump.js';
 import { socketPair } from '../../src/native/socket.js';
@@ -59,7 +60,13 @@ export function plugInTty(pump: Pump, node = '/dev/ttyUSB1'): { driver: FtdiDriv
 }
 
 export async function startUsbipRig(
-  options: { simulator?: SimulatorOptions; policy?: Partial<PortPolicy>; node?: string } = {},
+  options: {
+    simulator?: SimulatorOptions;
+    policy?: Partial<PortPolicy>;
+    node?: string;
+    /** Another device than the simulator's. */
+    makeLink?: () => Link;
+  } = {},
 ): Promise<UsbipRig> {
   const recorder = new LineRecorder();
   const simulator = await runSimulator({
@@ -77,7 +84,9 @@ export async function startUsbipRig(
     tty,
     policy: { ...POLICY, ...options.policy },
     ticket: new ServerGate({ clock, random: Math.random }).enter(),
-    makeLink: () => new RealComLink({ addresses: ['127.0.0.1'], dataPort, commandPort, clock, log: silentLog }),
+    makeLink:
+      options.makeLink ??
+      (() => new RealComLink({ addresses: ['127.0.0.1'], dataPort, commandPort, clock, log: silentLog })),
     clock,
     log: silentLog,
     changed: () => {},

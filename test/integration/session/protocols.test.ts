@@ -14,6 +14,7 @@ import { DEFAULT_SETTINGS } from '../../../src/serial/line.js';
 import { type MemoryApp, MemoryTty } from '../../../src/tty/memory.js';
 import { Rfc2217Peer, type Rfc2217PeerOptions } from '../../support/rfc2217-peer.js';
 import { POLICY, until } from '../../support/rig.js';
+import { startUsbipRig } from '../../support/usbip-rig.js';
 
 const clock = new SystemClock();
 const cleanups: (() => unknown)[] = [];
@@ -49,7 +50,7 @@ async function start(protocol: 'rfc2217' | 'tcp', options: Rfc2217PeerOptions = 
   return { peer, tty, session, app, warnings };
 }
 
-function readNow(app: MemoryApp): string {
+function readNow(app: Pick<MemoryApp, 'fd'>): string {
   try {
     const buffer = Buffer.alloc(65_536);
     return buffer.toString('latin1', 0, readSync(app.fd, buffer));
@@ -116,6 +117,35 @@ test('rfc2217: the modem lines are what the server tells', async () => {
   peer.report({ type: 'lines', lines: { cts: false, dsr: false, dcd: true, ri: false } });
   await until('told', 5000, () => tty.reports.length === 2);
   expect(tty.reports.at(-1)).toEqual({ type: 'lines', lines: { cts: false, dsr: false, dcd: true, ri: false } });
+});
+
+test('a kernel tty on raw TCP: RTS/CTS is not waited for, and what follows RTS, a rate or a break goes on', async () => {
+  const peer = await Rfc2217Peer.listen({ script: (socket) => socket.pipe(socket) });
+  cleanups.push(() => peer.close());
+  const rig = await startUsbipRig({
+    makeLink: () => new TcpLink({ addresses: ['127.0.0.1'], dataPort: peer.port, clock }),
+  });
+  cleanups.push(() => rig.close());
+  const app = rig.open();
+  await until('up', 5000, () => rig.session.state.name === 'up');
+  let got = '';
+  const echoed = (text: string) =>
+    until(text, 5000, () => {
+      got += readNow(app);
+      return got.endsWith(text);
+    });
+  const asked: [string, () => Promise<void>][] = [
+    ['RTS low', () => app.lines(0x0200)],
+    ['a rate', () => app.setRate(4800)],
+    ['a break', () => app.line(0x4008)],
+    ['its end', () => app.line(0x0008)],
+  ];
+  for (const [text, ask] of asked) {
+    await ask();
+    writeSync(app.fd, text);
+    await echoed(text);
+  }
+  expect(((await app.status())[0] ?? 0) & 0xb0).toBe(0xb0); // CTS, DSR and DCD in FTDI's status
 });
 
 test('tcp: lines that nobody knows are up, so that nobody waits for one; nothing is asked, nothing held up', async () => {

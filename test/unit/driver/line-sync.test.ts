@@ -299,6 +299,11 @@ describe('a protocol that has no word for it', () => {
     expect(t.channel.asked.slice(-2)).toEqual(['resume up', 'resume down']);
     expect(t.channel.fences).toHaveLength(10);
     expect(t.stale()).toBe(5);
+    // A tty may have stopped what follows a request.
+    t.channel.stop('down');
+    t.sync.request({ type: 'lines', lines: LOW });
+    await t.clock.advanceAsync(0);
+    expect(t.channel.stopped.size).toBe(0);
     await t.sync.finish(link, true);
     expect(t.device.requests).toEqual([]);
     expect(t.logged).toEqual([]);
