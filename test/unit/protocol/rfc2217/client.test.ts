@@ -149,6 +149,11 @@ describe('rfc2217 client', () => {
     expect(told(engine.receive(hex(BARRIER_ANSWER)))).toEqual([{ type: 'settled', id: 1, answered: true }]);
     // One that it answers late after all is nobody's.
     expect(told(engine.receive(hex(com('70 03'))))).toEqual([]);
+    // And those that it never answers do not pile up.
+    for (let id = 2; id < 2000; id++) {
+      expect(told(engine.request(id, { type: 'flush', queue: 'rx' }))).toEqual([]);
+      expect(told(engine.receive(hex(BARRIER_ANSWER)))).toEqual([{ type: 'settled', id, answered: true }]);
+    }
   });
 
   test('refused: another parity, another rate; a rate that a clock divides to is not', () => {
