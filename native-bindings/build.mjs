@@ -37,6 +37,8 @@ const BINDING = [
   'unix_socket.c',
   'notify.c',
   'memfd.c',
+  'serial_port.c',
+  'serial_waiter.c',
   'usbip_napi.c',
 ];
 export const WARNINGS = ['-std=gnu11', '-Wall', '-Wextra'];

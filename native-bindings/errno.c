@@ -25,6 +25,7 @@ const char *errno_name(int number) {
     NAME(EHOSTDOWN);
     NAME(EHOSTUNREACH);
     NAME(EINPROGRESS);
+    NAME(EINTR);
     NAME(EINVAL);
     NAME(EIO);
     NAME(EISCONN);

@@ -52,5 +52,7 @@ void register_socket(napi_env env, napi_value exports);
 void register_unix_socket(napi_env env, napi_value exports);
 void register_notify(napi_env env, napi_value exports);
 void register_memfd(napi_env env, napi_value exports);
+void register_serial_port(napi_env env, napi_value exports);
+void register_serial_waiter(napi_env env, napi_value exports);
 
 #endif

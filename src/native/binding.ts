@@ -49,6 +49,18 @@ export interface RawSocketOptions {
   notSentLowat?: number;
 }
 
+/** struct serial_rs485; delays in milliseconds. */
+export interface RawRs485 {
+  flags: number;
+  delayBefore: number;
+  delayAfter: number;
+}
+
+/** Only the addon can make one. */
+export interface SerialWaiterHandle {
+  readonly serialWaiter: unique symbol;
+}
+
 export interface SocketAddress {
   readonly address: string;
   readonly port: number;
@@ -162,6 +174,22 @@ export interface Binding {
   awaitDatagramRoom(socketPath: string, timeoutMs: number): boolean;
   beginBarrier(socketPath: string): number;
   awaitEnd(fd: number, timeoutMs: number): boolean;
+
+  openSerialPort(path: string): number;
+  closeSerialPort(fd: number): void;
+  modemBits(fd: number): number;
+  setModemBits(fd: number, bits: number, mask: number): void;
+  lineCounters(fd: number): number[];
+  flushQueues(fd: number, which: number): void;
+  runTransmitter(fd: number, on: boolean): void;
+  endBreak(fd: number): void;
+  unreadBytes(fd: number): number;
+  untransmittedBytes(fd: number): number;
+  setRs485(fd: number, rs485: RawRs485): number;
+  awaitSerial(fd: number, beginsBreak: boolean): Promise<string>;
+  watchSerialPort(fd: number, sampleMs: number, modem: boolean, callback: (what: number) => void): SerialWaiterHandle;
+  wantSerialEvents(waiter: SerialWaiterHandle, what: number): void;
+  endSerialWaiter(waiter: SerialWaiterHandle): void;
 
   createStateFile(name: string, bytes: number): number;
   descriptorKind(fd: number): string;

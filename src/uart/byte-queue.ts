@@ -30,14 +30,26 @@ export class ByteQueue {
 
   /** Takes up to `count` bytes out, as a copy that the caller owns. */
   shift(count: number): Uint8Array {
+    const out = this.peek(count);
+    this.drop(out.length);
+    return out;
+  }
+
+  /** A copy of up to `count` bytes, which stay. */
+  peek(count: number): Uint8Array {
     const taken = Math.max(0, Math.min(count, this.#length));
     const out = new Uint8Array(taken);
     const first = Math.min(taken, this.capacity - this.#head);
     out.set(this.#ring.subarray(this.#head, this.#head + first), 0);
     out.set(this.#ring.subarray(0, taken - first), first);
-    this.#head = (this.#head + taken) % this.capacity;
-    this.#length -= taken;
     return out;
+  }
+
+  /** Drops the oldest `count` bytes. */
+  drop(count: number): void {
+    const dropped = Math.max(0, Math.min(count, this.#length));
+    this.#head = (this.#head + dropped) % this.capacity;
+    this.#length -= dropped;
   }
 
   /** Drops everything; returns how many bytes that were. */

@@ -1,4 +1,4 @@
-// One local serial port behind one interface: a loop plug, a program, later the machine's own ports.
+// One local serial port behind one interface: a loop plug, a program, a port of this machine.
 // It speaks the dictionary of serial/line.ts and knows no network and no protocol.
 // Bytes are bounded in both directions: what a port cannot take it does not accept, and it says when it can again.
 import type { Fault } from '../base/fault.js';

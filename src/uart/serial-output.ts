@@ -1,0 +1,202 @@
+// The transmit side of a real serial port: a bounded queue before the driver's own, what holds it back, breaks, and when
+// the last bit has left. Never waits in a call: where the kernel would, it is asked again later, or on another thread.
+import type { Clock, Timer } from '../base/clock.js';
+import { beginBreak, drainPort, endBreak, untransmittedBytes, writeNow } from '../native/serial-port.js';
+import { type LineSettings, lineTimeMs } from '../serial/line.js';
+import { ByteQueue } from './byte-queue.js';
+
+export interface OutputOptions {
+  readonly clock: Clock;
+  /** Bytes take time to leave; a PTY has none that would. */
+  readonly hasTransmitter: boolean;
+  settings(): LineSettings;
+  /** `wantsToWrite` may have changed. */
+  wantWritable(): void;
+  writable(): void;
+  drained(): void;
+  failed(error: unknown): void;
+}
+
+const CAPACITY = 4096;
+/** Of a break that waits for the driver's queue: beyond the time that it should take. A held transmitter refuses it then. */
+const BREAK_GRACE_MS = 1000;
+const LONGEST_LOOK_MS = 250;
+
+export class SerialOutput {
+  readonly #fd: number;
+  readonly #options: OutputOptions;
+  readonly #queue = new ByteQueue(CAPACITY);
+  readonly #held = new Set<'host' | 'break'>();
+  #wantsRoom = false;
+  #busy = false;
+  /** Counts what was written and flushed, so that a wait knows whether it is still about the same bytes. */
+  #round = 0;
+  /** The driver had nothing more in this round, and its transmitter has not said that it is empty. */
+  #draining: number | undefined;
+  #timer: Timer | undefined;
+  #break: 'off' | 'waiting' | 'on' = 'off';
+  #endWait: (() => void) | undefined;
+  #closed = false;
+
+  constructor(fd: number, options: OutputOptions) {
+    this.#fd = fd;
+    this.#options = options;
+  }
+
+  get queued(): number {
+    return this.#closed ? 0 : this.#queue.length + this.#inDriver() + (this.#draining === this.#round ? 1 : 0);
+  }
+
+  get wantsToWrite(): boolean {
+    return this.#queue.length > 0 && this.#held.size === 0;
+  }
+
+  write(bytes: Uint8Array): number {
+    if (this.#closed || bytes.length === 0) return 0;
+    let taken = 0;
+    // A chunk goes to the driver in one piece: whoever sends a frame wants no gap in it.
+    if (this.#queue.length === 0 && this.#held.size === 0) taken = this.#give(bytes);
+    taken += this.#queue.push(bytes.subarray(taken));
+    this.#busy = true;
+    this.#round++;
+    if (taken < bytes.length) this.#wantsRoom = true;
+    if (this.wantsToWrite) this.#options.wantWritable();
+    this.#lookLater();
+    return taken;
+  }
+
+  /** The driver has room. */
+  feed(): void {
+    if (this.#closed) return;
+    if (this.wantsToWrite) {
+      const next = this.#queue.peek(this.#queue.length);
+      this.#queue.drop(this.#give(next));
+    }
+    this.#options.wantWritable();
+    this.#tellRoom();
+    this.#lookLater();
+  }
+
+  hold(reason: 'host' | 'break', on: boolean): void {
+    if (on) this.#held.add(reason);
+    else this.#held.delete(reason);
+    this.#options.wantWritable();
+    if (!on) this.#lookLater();
+  }
+
+  /** Drops what the driver has not got; its own queue is the caller's to flush. */
+  clear(): void {
+    this.#queue.clear();
+    this.#round++;
+    queueMicrotask(() => this.#tellRoom());
+    this.#lookLater();
+  }
+
+  /** Resolves with false where the transmitter is held up, so that no break can begin. */
+  async beginBreak(): Promise<boolean> {
+    if (this.#break !== 'off') return true;
+    this.#break = 'waiting';
+    this.hold('break', true);
+    const grace = lineTimeMs(this.#options.settings(), this.#inDriver()) + BREAK_GRACE_MS;
+    const until = this.#options.clock.now() + grace;
+    while (this.#break === 'waiting' && this.#inDriver() > 0 && this.#options.clock.now() < until) await this.#wait(5);
+    // Ended meanwhile: it was none then.
+    if (this.#break !== 'waiting' || this.#closed) return true;
+    const empty = this.#inDriver() === 0;
+    const failed = empty ? await beginBreak(this.#fd) : 'EBUSY';
+    if (this.#closed) return true;
+    if (failed !== undefined) {
+      this.#break = 'off';
+      this.hold('break', false);
+      return false;
+    }
+    if (this.#break === 'waiting') this.#break = 'on';
+    else endBreak(this.#fd);
+    return true;
+  }
+
+  endBreak(): boolean {
+    const was = this.#break;
+    this.#break = 'off';
+    this.#endWait?.();
+    if (was === 'on') endBreak(this.#fd);
+    this.hold('break', false);
+    return true;
+  }
+
+  /** Returns whether a break was on, or about to be. */
+  close(): boolean {
+    this.#closed = true;
+    this.#timer?.cancel();
+    this.#endWait?.();
+    this.#queue.clear();
+    return this.#break !== 'off';
+  }
+
+  #give(bytes: Uint8Array): number {
+    try {
+      return writeNow(this.#fd, bytes);
+    } catch (error) {
+      this.#options.failed(error);
+      return 0;
+    }
+  }
+
+  #inDriver(): number {
+    try {
+      return this.#closed ? 0 : untransmittedBytes(this.#fd);
+    } catch (error) {
+      this.#options.failed(error);
+      return 0;
+    }
+  }
+
+  #tellRoom(): void {
+    if (this.#closed || !this.#wantsRoom || this.#queue.room === 0) return;
+    this.#wantsRoom = false;
+    this.#options.writable();
+  }
+
+  /** When the queue should be empty: nobody tells. */
+  #lookLater(): void {
+    if (this.#closed || !this.#busy || this.#timer !== undefined || this.#queue.length > 0) return;
+    const left = this.#options.hasTransmitter ? lineTimeMs(this.#options.settings(), this.#inDriver()) : 0;
+    this.#timer = this.#options.clock.after(Math.min(LONGEST_LOOK_MS, Math.ceil(left)), () => {
+      this.#timer = undefined;
+      void this.#look();
+    });
+  }
+
+  async #look(): Promise<void> {
+    if (this.#closed || this.#queue.length > 0 || this.#draining !== undefined) return;
+    if (this.#inDriver() > 0) {
+      this.#lookLater();
+      return;
+    }
+    if (this.#options.hasTransmitter) {
+      const round = this.#round;
+      this.#draining = round;
+      await drainPort(this.#fd);
+      this.#draining = undefined;
+      if (this.#closed) return;
+      if (this.#round !== round) {
+        this.#lookLater();
+        return;
+      }
+    }
+    this.#busy = false;
+    this.#options.drained();
+  }
+
+  #wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        timer.cancel();
+        this.#endWait = undefined;
+        resolve();
+      };
+      const timer = this.#options.clock.after(ms, done);
+      this.#endWait = done;
+    });
+  }
+}

@@ -1,0 +1,353 @@
+// A serial port of this machine. Settings go to the open descriptor by TCSETS2, so that nothing is reopened and DTR never
+// moves; one reader; modem lines and line errors as the driver tells them. A port without modem lines (a PTY) keeps
+// virtual ones, and what frame it has nobody can see.
+// Never finds a device again that is gone: it says so once, and its owner opens another one.
+import { realpathSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { Clock } from '../base/clock.js';
+import { Fault, messageOf } from '../base/fault.js';
+import {
+  closeSerialPort,
+  endBreak,
+  flushQueues,
+  isSystemError,
+  type LineCounters,
+  lineCounters,
+  MODEM_BITS,
+  modemBits,
+  openSerialPort,
+  type Rs485Options,
+  readNow,
+  runTransmitter,
+  SerialWaiter,
+  setModemBits,
+  setRs485,
+  unreadBytes,
+} from '../native/serial-port.js';
+import { getTermios, setTermios } from '../native/termios.js';
+import {
+  DEFAULT_SETTINGS,
+  type LineRequest,
+  type LineSettings,
+  type ModemLines,
+  type OutputLines,
+  type Queue,
+} from '../serial/line.js';
+import { keepRateAtZero, LINES_DOWN, sameLines } from './line-state.js';
+import { LOCK_DIRECTORY, lockPort } from './lock-file.js';
+import { SerialOutput } from './serial-output.js';
+import { asUart, isCarried, isPossible, rawTermios } from './serial-settings.js';
+import type { Uart, UartEvents } from './uart.js';
+
+export interface SerialPortOptions {
+  /** As the operator names it: a link, such as below /dev/serial/by-id, is followed at each open. */
+  readonly device: string;
+  readonly clock: Clock;
+  /** In force once it is open. */
+  readonly settings?: LineSettings;
+  /** Absent: the driver's mode is left as it is. */
+  readonly rs485?: Rs485Options | undefined;
+  readonly lockDirectory?: string;
+}
+
+/** What a port shows that has no lines: a peer that is there. */
+const VIRTUAL_LINES: ModemLines = { cts: true, dsr: true, dcd: true, ri: false };
+/** How soon a line error is told that came with no byte; no driver wakes anybody for one. */
+const SAMPLE_MS = 100;
+const READ_BYTES = 4096;
+const BOTH = MODEM_BITS.DTR | MODEM_BITS.RTS;
+
+export class SerialPortUart implements Uart {
+  readonly name: string;
+  readonly #options: SerialPortOptions;
+  readonly #scratch = new Uint8Array(READ_BYTES);
+  #fd = -1;
+  #waiter: SerialWaiter | undefined;
+  #output: SerialOutput | undefined;
+  #events: UartEvents | undefined;
+  #unlock: (() => void) | undefined;
+  #settings: LineSettings;
+  #outputLines: OutputLines = LINES_DOWN;
+  #modemLines: ModemLines = VIRTUAL_LINES;
+  #virtual = true;
+  #counters: LineCounters | undefined;
+  #paused = false;
+
+  constructor(options: SerialPortOptions) {
+    this.#options = options;
+    this.name = basename(options.device);
+    this.#settings = asUart(options.settings ?? DEFAULT_SETTINGS);
+  }
+
+  get settings(): LineSettings {
+    return this.#settings;
+  }
+
+  get outputLines(): OutputLines {
+    return this.#outputLines;
+  }
+
+  get modemLines(): ModemLines {
+    return this.#modemLines;
+  }
+
+  get outputQueue(): number {
+    return this.#output?.queued ?? 0;
+  }
+
+  get inputQueue(): number {
+    return this.#fd < 0 ? 0 : (this.#try(() => unreadBytes(this.#fd)) ?? 0);
+  }
+
+  async open(events: UartEvents): Promise<void> {
+    const { device, rs485, clock } = this.#options;
+    try {
+      const real = realpathSync(device);
+      this.#unlock = lockPort(real, this.#options.lockDirectory ?? LOCK_DIRECTORY);
+      const fd = openSerialPort(real);
+      this.#fd = fd;
+      this.#begin(fd, rs485);
+      this.#events = events;
+      this.#output = new SerialOutput(fd, {
+        clock,
+        hasTransmitter: !this.#virtual,
+        settings: () => this.#settings,
+        wantWritable: () => this.#want(),
+        writable: () => this.#events?.writable(),
+        drained: () => this.#events?.drained(),
+        failed: (error) => this.#failed(error),
+      });
+      const sampleMs = this.#virtual && this.#counters === undefined ? 0 : SAMPLE_MS;
+      this.#waiter = new SerialWaiter(
+        fd,
+        { sampleMs, modem: !this.#virtual },
+        {
+          readable: () => this.#readable(),
+          writable: () => this.#output?.feed(),
+          line: () => this.#lookAtLine(),
+          hungUp: () => this.#failed(undefined),
+        },
+      );
+      this.#want();
+    } catch (error) {
+      await this.close();
+      throw openFault(device, error);
+    }
+  }
+
+  #begin(fd: number, rs485: Rs485Options | undefined): void {
+    const bits = modemBits(fd);
+    this.#virtual = bits === undefined;
+    this.#counters = lineCounters(fd);
+    setTermios(fd, rawTermios(getTermios(fd), this.#settings, this.#counters !== undefined));
+    if (!this.#virtual && !isCarried(this.#settings, getTermios(fd))) {
+      throw new Fault('CONFIG_INVALID', `${this.#options.device}: its driver does not carry these line settings`);
+    }
+    flushQueues(fd, 'both');
+    // The kernel raised both when the port was opened.
+    this.#setLines(LINES_DOWN);
+    this.#modemLines = this.#readLines();
+    if (rs485 !== undefined) setRs485(fd, rs485);
+  }
+
+  async request(request: LineRequest): Promise<boolean> {
+    const output = this.#output;
+    if (this.#events === undefined || output === undefined) return false;
+    try {
+      switch (request.type) {
+        case 'settings':
+          return this.#apply(request.settings, request.lines);
+        case 'lines':
+          this.#setLines(request.lines);
+          return true;
+        case 'break':
+          return request.on ? await output.beginBreak() : output.endBreak();
+        case 'flush':
+          this.#flush(request.queue);
+          return true;
+        case 'transmitter':
+          runTransmitter(this.#fd, request.on);
+          output.hold('host', !request.on);
+          return true;
+        case 'fifo':
+          // The driver's own matter: no application of this machine can set it either.
+          return true;
+        default:
+          return request satisfies never;
+      }
+    } catch (error) {
+      this.#failed(error);
+      return false;
+    }
+  }
+
+  write(bytes: Uint8Array): number {
+    return this.#output?.write(bytes) ?? 0;
+  }
+
+  pauseInput(): void {
+    this.#paused = true;
+    this.#want();
+  }
+
+  resumeInput(): void {
+    this.#paused = false;
+    this.#want();
+  }
+
+  async close(): Promise<void> {
+    this.#events = undefined;
+    this.#waiter?.close();
+    this.#waiter = undefined;
+    const breaking = this.#output?.close() ?? false;
+    this.#output = undefined;
+    const fd = this.#fd;
+    this.#fd = -1;
+    if (fd >= 0) {
+      // A device that is gone has neither break nor lines to end.
+      quietly(() => breaking && endBreak(fd));
+      quietly(() => this.#virtual || setModemBits(fd, 0, BOTH));
+      quietly(() => closeSerialPort(fd));
+    }
+    this.#unlock?.();
+    this.#unlock = undefined;
+    this.#outputLines = LINES_DOWN;
+  }
+
+  #apply(asked: LineSettings, lines: OutputLines): boolean {
+    if (!isPossible(asked)) return false;
+    const wanted = asUart(keepRateAtZero(asked, this.#settings));
+    const before = getTermios(this.#fd);
+    try {
+      setTermios(this.#fd, rawTermios(before, wanted, this.#counters !== undefined));
+    } catch (error) {
+      if (isSystemError(error) && error.code === 'EINVAL') return false;
+      throw error;
+    }
+    if (!this.#virtual && !isCarried(wanted, getTermios(this.#fd))) {
+      setTermios(this.#fd, before);
+      return false;
+    }
+    this.#settings = wanted;
+    this.#setLines(asked.baudRate === 0 ? LINES_DOWN : lines);
+    return true;
+  }
+
+  #setLines(lines: OutputLines): void {
+    const bits = (lines.dtr ? MODEM_BITS.DTR : 0) | (lines.rts ? MODEM_BITS.RTS : 0);
+    // With RTS/CTS handshake RTS is the driver's, which lowers it when its buffer is full.
+    const mask = this.#settings.flowControl.rtsCts && lines.rts ? MODEM_BITS.DTR : BOTH;
+    if (!this.#virtual) setModemBits(this.#fd, bits, mask);
+    this.#outputLines = lines;
+  }
+
+  #flush(queue: Queue): void {
+    if (queue !== 'rx') this.#output?.clear();
+    flushQueues(this.#fd, queue);
+  }
+
+  #want(): void {
+    this.#waiter?.want(!this.#paused, this.#output?.wantsToWrite ?? false);
+  }
+
+  #readable(): void {
+    if (this.#paused || this.#fd < 0) return;
+    const count = this.#try(() => readNow(this.#fd, this.#scratch));
+    if (count === undefined) return;
+    if (count === 'end') {
+      this.#failed(undefined);
+      return;
+    }
+    if (this.#counters !== undefined) this.#lookAtCounters();
+    if (count > 0) this.#events?.received(this.#scratch.slice(0, count));
+    this.#want();
+  }
+
+  #lookAtLine(): void {
+    if (this.#fd < 0) return;
+    if (this.#counters !== undefined) this.#lookAtCounters();
+    const lines = this.#try(() => this.#readLines()) ?? this.#modemLines;
+    if (sameLines(lines, this.#modemLines)) return;
+    this.#modemLines = lines;
+    this.#events?.report({ type: 'lines', lines });
+  }
+
+  #readLines(): ModemLines {
+    const bits = modemBits(this.#fd);
+    if (bits === undefined) return VIRTUAL_LINES;
+    return {
+      cts: (bits & MODEM_BITS.CTS) !== 0,
+      dsr: (bits & MODEM_BITS.DSR) !== 0,
+      dcd: (bits & MODEM_BITS.DCD) !== 0,
+      ri: (bits & MODEM_BITS.RI) !== 0,
+    };
+  }
+
+  #lookAtCounters(): void {
+    const now = this.#try(() => lineCounters(this.#fd));
+    const before = this.#counters;
+    if (now === undefined || before === undefined) return;
+    this.#counters = now;
+    const errors = {
+      parity: now.parity !== before.parity,
+      framing: now.framing !== before.framing,
+      overrun: now.overrun !== before.overrun,
+      bufferOverrun: now.bufferOverrun !== before.bufferOverrun,
+    };
+    if (Object.values(errors).includes(true)) this.#events?.report({ type: 'errors', errors });
+    if (now.breaks !== before.breaks) this.#events?.report({ type: 'break' });
+  }
+
+  /** undefined where it threw: the port is gone then. */
+  #try<T>(call: () => T): T | undefined {
+    try {
+      return call();
+    } catch (error) {
+      this.#failed(error);
+      return undefined;
+    }
+  }
+
+  /** May be called from inside a call of the port: what it tells comes from a microtask. */
+  #failed(error: unknown): void {
+    const events = this.#events;
+    if (events === undefined) return;
+    this.#events = undefined;
+    this.#waiter?.close();
+    const why = error === undefined ? 'it was unplugged, or hung up' : messageOf(error);
+    const fault = new Fault('TTY_GONE', `${this.#options.device} is gone: ${why}`, { cause: error });
+    queueMicrotask(() => events.failed(fault));
+  }
+}
+
+function quietly(call: () => unknown): void {
+  try {
+    call();
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+  }
+}
+
+function openFault(device: string, error: unknown): Fault {
+  if (error instanceof Fault) return error;
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const cause = { cause: error };
+  switch (code) {
+    case 'ENOENT':
+    case 'ENXIO':
+    case 'ENODEV':
+    case 'EIO':
+      return new Fault('TTY_GONE', `${device} is not there`, cause);
+    case 'EBUSY':
+    case 'EAGAIN':
+      return new Fault('TTY_BUSY', `${device}: another program has it open (see: fuser -v ${device})`, cause);
+    case 'EACCES':
+    case 'EPERM':
+      return new Fault('PERMISSION', `${device}: not allowed (its group is dialout, usually)`, cause);
+    case 'ENOTTY':
+    case 'EISDIR':
+      return new Fault('CONFIG_INVALID', `${device} is no serial port`, cause);
+    default:
+      return new Fault('SYSTEM', `${device}: ${messageOf(error)}`, cause);
+  }
+}
