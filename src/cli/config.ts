@@ -50,7 +50,8 @@ function check(file: string, io: CommandIo): void {
   const config = loadOrTell(file, io);
   if (config === undefined) return;
   const count = (n: number, what: string) => `${n} ${what}${n === 1 ? '' : 's'}`;
-  io.out(`${file}: ok, ${count(config.ttys.length, 'tty')} on ${count(config.servers.length, 'server')}\n`);
+  const served = config.serialPorts.length > 0 ? `, ${count(config.serialPorts.length, 'serial port')} offered` : '';
+  io.out(`${file}: ok, ${count(config.ttys.length, 'tty')} on ${count(config.servers.length, 'server')}${served}\n`);
 }
 
 function show(file: string, io: CommandIo): void {

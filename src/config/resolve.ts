@@ -9,6 +9,7 @@ import { mergeServers, mergeTtys } from './merge.js';
 import type { Problems } from './problems.js';
 import type { Environment, ResolvedConfig } from './resolved.js';
 import type { ConfigValue, IncludedValue } from './schema.js';
+import { resolveSerialPorts } from './serial-ports.js';
 import type { ConfigFile } from './yaml-file.js';
 
 export * from './resolved.js';
@@ -49,5 +50,6 @@ export function resolveConfig(
     },
     servers: [...servers.values()].flatMap((s) => (s.resolved === undefined ? [] : [s.resolved])),
     ttys,
+    serialPorts: resolveSerialPorts(main, problems),
   };
 }

@@ -2,6 +2,7 @@
 // Holds types and their comparison only.
 import { isDeepStrictEqual } from 'node:util';
 import type { LineSettings, OutputLines } from '../serial/line.js';
+import type { AddressRange } from './address-range.js';
 
 export interface Environment {
   readonly uid: number;
@@ -73,6 +74,36 @@ export interface ResolvedServer {
   readonly source: Source;
 }
 
+export type ServedMode =
+  | { readonly mode: 'disabled' }
+  | { readonly mode: 'real-com'; readonly dataPort: number; readonly commandPort: number }
+  | {
+      readonly mode: 'tcp-server';
+      readonly tcpPort: number;
+      readonly maxConnection: number;
+      readonly ignoreJammedIp: boolean;
+      /** 0: never. */
+      readonly inactivityTimeMs: number;
+    };
+
+export interface ResolvedSerialPort {
+  /** From 1. */
+  readonly port: number;
+  readonly device: string;
+  readonly served: ServedMode;
+  readonly listen: string;
+  /** A client's address has to be in each of these lists; an empty one admits everybody. */
+  readonly accessibleIps: readonly (readonly AddressRange[])[];
+  /** 0: never. */
+  readonly aliveCheckMs: number;
+  /** Until a client changes them. */
+  readonly settings: LineSettings;
+  readonly rs485: boolean;
+  /** DTR and RTS while nobody is connected. */
+  readonly connectionGoesDown: 'low' | 'high';
+  readonly source: Source;
+}
+
 export interface ResolvedLog {
   readonly level: 'error' | 'warn' | 'info' | 'debug';
   readonly file: string | null;
@@ -94,9 +125,15 @@ export interface ResolvedConfig {
   readonly log: ResolvedLog;
   readonly servers: readonly ResolvedServer[];
   readonly ttys: readonly ResolvedTty[];
+  /** This machine's, that we offer. */
+  readonly serialPorts: readonly ResolvedSerialPort[];
 }
 
 /** Whether a running port may stay as it is. Where an entry stands in the file does not matter. */
 export function sameTty(a: ResolvedTty, b: ResolvedTty): boolean {
+  return isDeepStrictEqual({ ...a, source: undefined }, { ...b, source: undefined });
+}
+
+export function sameSerialPort(a: ResolvedSerialPort, b: ResolvedSerialPort): boolean {
   return isDeepStrictEqual({ ...a, source: undefined }, { ...b, source: undefined });
 }

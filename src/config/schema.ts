@@ -3,13 +3,9 @@
 // in milliseconds, modes as numbers, formats parsed.
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { parseDuration } from '../base/duration.js';
-import { type Format, parseFormat } from '../serial/format.js';
+import { accessibleIps, SerialPortSchema } from './serial-port-schema.js';
+import { absolutePath, duration, format, listenAddress, mode, onOff, size, tcpPort } from './values.js';
 
-const MAX_DURATION_MS = 24 * 3_600_000;
-const SIZE = /^(\d+)\s*([kKmMgG])?(?:i?[bB])?$/;
-const SIZE_UNIT: Readonly<Record<string, number>> = { k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
-const MODE = /^(?:0o?)?[0-7]{3}$/;
 /** Also what a tty may be called in `ttys:`; a server's `firstTty` has to begin with tty besides. */
 export const TTY_NAME = /^(?!\.{1,2}$|__proto__$)[A-Za-z0-9._-]{1,64}$/;
 export const GENERATED_NAME = /^tty[A-Za-z0-9._-]+$/;
@@ -25,51 +21,6 @@ export function isAddress(text: string): boolean {
   return HOST_NAME.test(text) && !/^[\d.]+$/.test(text);
 }
 
-/** A scalar that is written as text or number and read by `parse`, which gives undefined for what it does not accept. */
-function scalar<T>(expected: string, parse: (value: string | number) => T | undefined) {
-  return z.union([z.string(), z.number()], { error: expected }).transform((value, context): T => {
-    const parsed = parse(value);
-    if (parsed !== undefined) return parsed;
-    context.addIssue({ code: 'custom', message: `${expected}, got ${JSON.stringify(value)}` });
-    return z.NEVER;
-  });
-}
-
-const duration = scalar('must be a duration such as 10s, 500ms, 1m or a number of seconds, at most 24h', (value) => {
-  const ms = parseDuration(value);
-  return ms !== undefined && ms <= MAX_DURATION_MS ? ms : undefined;
-});
-
-const size = scalar('must be a size such as 500k or 10M', (value) => {
-  const match = SIZE.exec(String(value).trim());
-  if (match?.[1] === undefined) return undefined;
-  const bytes = Number(match[1]) * (match[2] === undefined ? 1 : (SIZE_UNIT[match[2].toLowerCase()] ?? 1));
-  return bytes >= 1024 ? bytes : undefined;
-});
-
-const format = scalar('must be a line format such as "9600,8N1", "7E1" or 115200', (value): Format | undefined => {
-  return parseFormat(String(value));
-});
-
-const mode = scalar('must be an octal mode such as "0660"', (value) => {
-  const text = String(value);
-  return MODE.test(text) ? Number.parseInt(text.slice(-3), 8) : undefined;
-});
-
-const onOff = z
-  .union([z.enum(['on', 'off']), z.boolean()], { error: 'must be on or off' })
-  .transform((value) => value === true || value === 'on');
-
-/** "127.0.0.1:9200", "[::1]:9200": both are said, so that nothing listens by accident. */
-const listenAddress = scalar('must be an IP address and a port such as "127.0.0.1:9200" or "[::1]:9200"', (value) => {
-  const match = /^(?:\[([^[\]]+)\]|([^:]+)):(\d{1,5})$/.exec(String(value));
-  const host = match?.[1] ?? match?.[2] ?? '';
-  const port = Number(match?.[3]);
-  const version = match?.[1] === undefined ? 4 : 6;
-  return isIP(host) === version && port >= 1 && port <= 65535 ? { host, port } : undefined;
-});
-
-const tcpPort = z.int({ error: 'must be a TCP port number' }).min(1).max(65535);
 const serialPort = z.int({ error: 'must be a port of the device server, 1 to 256' }).min(1).max(256);
 const account = z.union([z.string().min(1), z.int().min(0)], { error: 'must be a name or a number' });
 const ttyName = z
@@ -77,7 +28,6 @@ const ttyName = z
   .regex(TTY_NAME, 'must be a name of letters, digits, dot, underscore and hyphen')
   .refine((name) => !RESERVED.has(name), 'is a name that the daemon needs for itself');
 const serverName = z.string().regex(TTY_NAME, 'must be a name of letters, digits, dot, underscore and hyphen');
-const absolutePath = z.string().startsWith('/', 'must be an absolute path');
 
 /** What a tty, its server, and the defaults of both may say. */
 const lineOptions = {
@@ -146,6 +96,7 @@ export const ServerSchema = z.strictObject({
   ...lineOptions,
 });
 
+const serialPortNumber = z.string().regex(/^([1-9]|[1-9]\d|1\d\d|2[0-4]\d|25[0-6])$/, 'must be a number, 1 to 256');
 const servers = z.record(serverName, ServerSchema).optional().describe('device servers that we connect to');
 const ttys = z.record(ttyName, TtySchema).optional().describe('only what differs, or a single port');
 
@@ -189,6 +140,11 @@ export const ConfigSchema = z.strictObject({
     .optional(),
   servers,
   ttys,
+  accessibleIps: accessibleIps.optional().describe('who may connect to any of the serial ports; empty: everybody'),
+  serialPorts: z
+    .record(serialPortNumber, SerialPortSchema)
+    .optional()
+    .describe("this machine's serial ports that we offer, by number"),
 });
 
 /** An included file adds servers and ttys, nothing else. */

@@ -8,7 +8,7 @@ import { type Problems, suggestion } from './problems.js';
 /** Scalars that YAML would read as a number other than what was meant: 7E1 is 70, and 0660 is six hundred and sixty. */
 const TEXT_KEYS = new Set(['format', 'mode']);
 /** `ttys:` with nothing below it is an empty map, and so is a tty without options. */
-const MAY_BE_EMPTY = new Set(['servers', 'ttys', 'defaults', 'control', 'log', 'tty', 'server']);
+const MAY_BE_EMPTY = new Set(['servers', 'ttys', 'serialPorts', 'defaults', 'control', 'log', 'tty', 'server']);
 const MAX_SIZE = 4 * 1024 * 1024;
 
 export interface ConfigFile<T> {

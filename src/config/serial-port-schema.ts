@@ -1,0 +1,52 @@
+// The shape of an entry of `serialPorts:`: one serial port of this machine and how it is offered. Names, ranges and
+// defaults follow the device servers' own: mode, maximum of connections, accessible IPs, inactivity time, alive check.
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { type AddressRange, parseAddressRange } from './address-range.js';
+import { absolutePath, duration, format, onOff, tcpPort } from './values.js';
+
+const range = z.string({ error: 'must be an address range' }).transform((value, context): AddressRange => {
+  const parsed = parseAddressRange(value);
+  if (parsed !== undefined) return parsed;
+  const message = `must be an address, address/prefix or address/netmask, got ${JSON.stringify(value)}`;
+  context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+});
+
+export const accessibleIps = z.array(range, { error: 'must be a list of address ranges' }).max(256);
+
+export const SERIAL_PORT_MODES = ['real-com', 'tcp-server', 'disabled'] as const;
+
+export const SerialPortSchema = z.strictObject({
+  device: absolutePath.describe('such as /dev/ttyS0, or a link below /dev/serial/by-id, which an adapter keeps'),
+  mode: z.enum(SERIAL_PORT_MODES).optional().describe('real-com'),
+  listen: z
+    .string()
+    .refine((address) => isIP(address) !== 0, 'must be an IPv4 or IPv6 address')
+    .optional()
+    .describe('the address of this machine to listen on (127.0.0.1)'),
+  dataPort: tcpPort.optional().describe('real-com: exactly this data port (950 and up)'),
+  commandPort: tcpPort.optional().describe('real-com: exactly this command port (966 and up)'),
+  tcpPort: tcpPort.optional().describe('tcp-server: exactly this port (4001 and up)'),
+  maxConnection: z
+    .int({ error: 'must be a number of connections, 1 to 8' })
+    .min(1)
+    .max(8)
+    .optional()
+    .describe('tcp-server: how many clients at a time; all of them get the serial data (1)'),
+  ignoreJammedIp: onOff
+    .optional()
+    .describe('tcp-server: a client that does not read loses data, and does not hold the others up (off)'),
+  inactivityTime: duration.optional().describe('tcp-server: clients are disconnected after so long without data (0)'),
+  aliveCheck: duration.optional().describe('a client that no longer answers is dropped after about so long (7m)'),
+  connectionGoesDown: z
+    .enum(['low', 'high'])
+    .optional()
+    .describe('DTR and RTS while nobody is connected (real-com: low, tcp-server: high)'),
+  accessibleIps: accessibleIps.optional().describe('who may connect, within the global list; empty: everybody'),
+  format: format.optional().describe('the line settings until a client changes them (9600,8N1)'),
+  flowControl: z.enum(['none', 'rts-cts', 'xon-xoff']).optional(),
+  rs485: onOff.optional().describe('the driver switches the transmitter on and off by RTS (TIOCSRS485)'),
+});
+
+export type SerialPortValue = z.output<typeof SerialPortSchema>;

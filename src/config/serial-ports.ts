@@ -1,0 +1,147 @@
+// The entries of `serialPorts:` with every option filled in, and what two of them may not share: a device, a TCP port of an
+// address. Pure; asks the system nothing. Numbering of TCP ports follows serial/port-numbers and the vendor's 4000+n.
+import { applyFormat } from '../serial/format.js';
+import { NO_FLOW_CONTROL } from '../serial/line.js';
+import { portNumbers } from '../serial/port-numbers.js';
+import type { AddressRange } from './address-range.js';
+import { canonicalAddress } from './check.js';
+import type { Problems } from './problems.js';
+import type { ResolvedSerialPort, ServedMode } from './resolved.js';
+import type { ConfigValue } from './schema.js';
+import type { SerialPortValue } from './serial-port-schema.js';
+import type { ConfigFile } from './yaml-file.js';
+
+const DEFAULT_TCP_PORT = 4000;
+const ALIVE_CHECK_MS = 7 * 60_000;
+
+/** Which keys mean something in one mode only. */
+const KEYS_OF_MODE = {
+  dataPort: 'real-com',
+  commandPort: 'real-com',
+  tcpPort: 'tcp-server',
+  maxConnection: 'tcp-server',
+  ignoreJammedIp: 'tcp-server',
+  inactivityTime: 'tcp-server',
+} as const satisfies Partial<Record<keyof SerialPortValue, string>>;
+
+export function resolveSerialPorts(main: ConfigFile<ConfigValue>, problems: Problems): ResolvedSerialPort[] {
+  const value = main.value;
+  const ports = Object.entries(value?.serialPorts ?? {}).map(([key, entry]) =>
+    resolvePort(Number(key), entry, value?.accessibleIps ?? [], main, problems),
+  );
+  checkShared(ports, value?.metrics?.listen, main, problems);
+  return ports;
+}
+
+function resolvePort(
+  port: number,
+  value: SerialPortValue,
+  everywhere: readonly AddressRange[],
+  main: ConfigFile<ConfigValue>,
+  problems: Problems,
+): ResolvedSerialPort {
+  const path = ['serialPorts', String(port)];
+  const mode = value.mode ?? 'real-com';
+  for (const [key, belongs] of Object.entries(KEYS_OF_MODE)) {
+    if (Reflect.get(value, key) === undefined || belongs === mode || mode === 'disabled') continue;
+    problems.add(main.file, main.lineOf([...path, key]), [...path, key], `belongs to mode ${belongs}, not to ${mode}`);
+  }
+  const rtsCts = value.flowControl === 'rts-cts';
+  const xonXoff = value.flowControl === 'xon-xoff';
+  return {
+    port,
+    device: value.device,
+    served: servedMode(port, mode, value),
+    listen: value.listen ?? '127.0.0.1',
+    accessibleIps: [everywhere, value.accessibleIps ?? []].filter((list) => list.length > 0),
+    aliveCheckMs: value.aliveCheck ?? ALIVE_CHECK_MS,
+    settings: {
+      ...applyFormat(value.format ?? {}),
+      flowControl: { ...NO_FLOW_CONTROL, rtsCts, xonXoffIn: xonXoff, xonXoffOut: xonXoff },
+    },
+    rs485: value.rs485 ?? false,
+    connectionGoesDown: value.connectionGoesDown ?? (mode === 'tcp-server' ? 'high' : 'low'),
+    source: { file: main.file, line: main.lineOf(path) },
+  };
+}
+
+function servedMode(port: number, mode: ServedMode['mode'], value: SerialPortValue): ServedMode {
+  switch (mode) {
+    case 'disabled':
+      return { mode };
+    case 'real-com': {
+      const numbers = portNumbers(port);
+      return {
+        mode,
+        dataPort: value.dataPort ?? numbers.dataPort,
+        commandPort: value.commandPort ?? numbers.commandPort,
+      };
+    }
+    case 'tcp-server':
+      return {
+        mode,
+        tcpPort: value.tcpPort ?? DEFAULT_TCP_PORT + port,
+        maxConnection: value.maxConnection ?? 1,
+        ignoreJammedIp: value.ignoreJammedIp ?? false,
+        inactivityTimeMs: value.inactivityTime ?? 0,
+      };
+    default:
+      return mode satisfies never;
+  }
+}
+
+/** The TCP ports of a mode, by the key that changes them. */
+export function tcpPortsOf(served: ServedMode): readonly (readonly [key: string, port: number])[] {
+  switch (served.mode) {
+    case 'disabled':
+      return [];
+    case 'real-com':
+      return [
+        ['dataPort', served.dataPort],
+        ['commandPort', served.commandPort],
+      ];
+    case 'tcp-server':
+      return [['tcpPort', served.tcpPort]];
+    default:
+      return served satisfies never;
+  }
+}
+
+/** What a listener needs, which is somebody's already. */
+interface Taken {
+  readonly listen: string;
+  readonly port: number;
+  readonly whose: string;
+}
+
+function checkShared(
+  ports: readonly ResolvedSerialPort[],
+  metrics: { readonly host: string; readonly port: number } | undefined,
+  main: ConfigFile<ConfigValue>,
+  problems: Problems,
+): void {
+  const devices = new Map<string, number>();
+  const taken: Taken[] = metrics ? [{ listen: metrics.host, port: metrics.port, whose: 'the metrics' }] : [];
+  for (const { port, device, served, listen } of ports) {
+    const report = (key: string, text: string) => {
+      const path = ['serialPorts', String(port), key];
+      problems.add(main.file, main.lineOf(path), path, text);
+    };
+    if (served.mode === 'disabled') continue;
+    const other = devices.get(device);
+    if (other !== undefined) report('device', `${device} is serial port ${other} already`);
+    else devices.set(device, port);
+    for (const [key, number] of tcpPortsOf(served)) {
+      const whose = taken.find((one) => one.port === number && meet(one.listen, listen))?.whose;
+      if (whose !== undefined) report(key, `TCP port ${number} on ${listen} is that of ${whose} already`);
+      taken.push({ listen, port: number, whose: `serial port ${port} (${key})` });
+    }
+  }
+}
+
+/** An address of all interfaces meets every other; that of IPv6 takes IPv4 too. */
+function meet(a: string, b: string): boolean {
+  const [one, two] = [canonicalAddress(a), canonicalAddress(b)];
+  const anywhere = ['0.0.0.0', '[::]'];
+  return one === two || anywhere.includes(one) || anywhere.includes(two);
+}

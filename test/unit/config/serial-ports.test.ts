@@ -1,0 +1,173 @@
+// `serialPorts:`: what the daemon gets of a good entry, and the line that an operator reads of a bad one.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { BlockList } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { parseAddressRange, rangeText } from '../../../src/config/address-range.js';
+import { loadConfig } from '../../../src/config/load.js';
+import { ConfigFault } from '../../../src/config/problems.js';
+import { sameSerialPort } from '../../../src/config/resolve.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'ttynp-config-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const file = join(folder, 'ttynp.yaml');
+
+function load(text: string) {
+  writeFileSync(file, `version: 1\n${text}`);
+  return loadConfig(file, { uid: 1000, runtimeHome: undefined, devWritable: false }).config;
+}
+
+function errorsOf(text: string): string[] {
+  try {
+    load(text);
+  } catch (error) {
+    if (error instanceof ConfigFault) return error.errors.map((line) => line.replace(`${file}:`, ''));
+    throw error;
+  }
+  return [];
+}
+
+test('everything is filled in, as the device servers have it', () => {
+  const { serialPorts } = load('serialPorts:\n  1: { device: /dev/ttyS0 }\n  17: { device: /dev/ttyS16 }\n');
+  expect(serialPorts[0]).toEqual({
+    port: 1,
+    device: '/dev/ttyS0',
+    served: { mode: 'real-com', dataPort: 950, commandPort: 966 },
+    listen: '127.0.0.1',
+    accessibleIps: [],
+    aliveCheckMs: 420_000,
+    settings: {
+      baudRate: 9600,
+      dataBits: 8,
+      parity: 'none',
+      stopBits: 1,
+      flowControl: { rtsCts: false, xonXoffIn: false, xonXoffOut: false, xon: 0x11, xoff: 0x13 },
+    },
+    rs485: false,
+    connectionGoesDown: 'low',
+    source: { file, line: 3 },
+  });
+  expect(serialPorts[1]?.served).toEqual({ mode: 'real-com', dataPort: 982, commandPort: 998 });
+});
+
+test('a TCP server has port 4000+n, and what it says', () => {
+  const { serialPorts } = load(`accessibleIps: [10.0.0.0/8]
+serialPorts:
+  2: { device: /dev/ttyS1, mode: tcp-server, listen: 0.0.0.0, format: "19200,7E2", flowControl: rts-cts }
+  3: { device: /dev/ttyS2, mode: tcp-server, tcpPort: 7001, maxConnection: 8, ignoreJammedIp: on, inactivityTime: 500ms,
+       accessibleIps: ["10.1.0.0 255.255.0.0", "fd00::/8"], aliveCheck: 0 }
+`);
+  expect(serialPorts[0]).toMatchObject({
+    served: { mode: 'tcp-server', tcpPort: 4002, maxConnection: 1, ignoreJammedIp: false, inactivityTimeMs: 0 },
+    connectionGoesDown: 'high',
+    listen: '0.0.0.0',
+    settings: { baudRate: 19_200, dataBits: 7, parity: 'even', stopBits: 2, flowControl: { rtsCts: true } },
+    accessibleIps: [[{ address: '10.0.0.0', prefix: 8 }]],
+  });
+  expect(serialPorts[1]).toMatchObject({
+    served: { tcpPort: 7001, maxConnection: 8, ignoreJammedIp: true, inactivityTimeMs: 500 },
+    aliveCheckMs: 0,
+    accessibleIps: [
+      [{ address: '10.0.0.0', prefix: 8 }],
+      [
+        { address: '10.1.0.0', prefix: 16, family: 'ipv4' },
+        { address: 'fd00::', prefix: 8, family: 'ipv6' },
+      ],
+    ],
+  });
+});
+
+test.each([
+  ['{ device: ttyS0 }', '3: serialPorts.1.device: must be an absolute path, got "ttyS0"'],
+  ['{ mode: real-com }', '3: serialPorts.1.device: is missing'],
+  [
+    '{ device: /dev/a, mode: realcom }',
+    '3: serialPorts.1.mode: must be one of real-com, tcp-server, disabled, got "realcom"',
+  ],
+  ['{ device: /dev/a, tcpPort: 4001 }', '3: serialPorts.1.tcpPort: belongs to mode tcp-server, not to real-com'],
+  [
+    '{ device: /dev/a, mode: tcp-server, dataPort: 950 }',
+    '3: serialPorts.1.dataPort: belongs to mode real-com, not to tcp-server',
+  ],
+  [
+    '{ device: /dev/a, listen: localhost }',
+    '3: serialPorts.1.listen: must be an IPv4 or IPv6 address, got "localhost"',
+  ],
+  [
+    '{ device: /dev/a, accessibleIps: [10.0.0.0/33] }',
+    '3: serialPorts.1.accessibleIps[0]: must be an address, address/prefix or address/netmask, got "10.0.0.0/33"',
+  ],
+  [
+    '{ device: /dev/a, maxConnection: 9, mode: tcp-server }',
+    '3: serialPorts.1.maxConnection: must be a number of connections, 1 to 8, got 9',
+  ],
+  [
+    '{ device: /dev/a, dataPort: 966 }',
+    '3: serialPorts.1.commandPort: TCP port 966 on 127.0.0.1 is that of serial port 1 (dataPort) already',
+  ],
+  ['{ device: /dev/a, tcport: 4001 }', '3: serialPorts.1.tcport: unknown key (did you mean "tcpPort"?)'],
+])('%s', (entry, error) => {
+  expect(errorsOf(`serialPorts:\n  1: ${entry}\n`)).toEqual([error]);
+});
+
+test('two ports share no device and no TCP port, unless on addresses that do not meet', () => {
+  const two = (a: string, b: string) => errorsOf(`serialPorts:\n  1: { ${a} }\n  2: { ${b} }\n`);
+  const tcp = 'mode: tcp-server, tcpPort: 5000';
+  expect(two('device: /dev/a', 'device: /dev/a')).toEqual(['4: serialPorts.2.device: /dev/a is serial port 1 already']);
+  expect(two('device: /dev/a', 'device: /dev/a, mode: disabled')).toEqual([]);
+  const taken = '4: serialPorts.2.tcpPort: TCP port 5000 on 0.0.0.0 is that of serial port 1 (tcpPort) already';
+  expect(two(`device: /dev/a, ${tcp}, listen: 10.0.0.1`, `device: /dev/b, ${tcp}, listen: 0.0.0.0`)).toEqual([taken]);
+  expect(two(`device: /dev/a, ${tcp}, listen: 10.0.0.1`, `device: /dev/b, ${tcp}, listen: 10.0.0.2`)).toEqual([]);
+  expect(
+    errorsOf('metrics: { listen: "127.0.0.1:4001" }\nserialPorts:\n  1: { device: /dev/a, mode: tcp-server }\n'),
+  ).toEqual(['4: serialPorts.1.tcpPort: TCP port 4001 on 127.0.0.1 is that of the metrics already']);
+});
+
+test.each(['0', '257', 'one', '1.5'])('%s is no number of a port', (number) => {
+  expect(errorsOf(`serialPorts:\n  "${number}": { device: /dev/a }\n`)).toEqual([
+    `3: serialPorts.${number}: must be a number, 1 to 256`,
+  ]);
+});
+
+test('where an entry stands does not make it another', () => {
+  const [first] = load('serialPorts:\n  1: { device: /dev/a }\n').serialPorts;
+  const [moved] = load('# more\n\nserialPorts:\n\n  1: { device: /dev/a, mode: real-com }\n').serialPorts;
+  const [other] = load('serialPorts:\n  1: { device: /dev/a, format: 19200 }\n').serialPorts;
+  if (!first || !moved || !other) throw new Error('no port');
+  expect(sameSerialPort(first, moved)).toBe(true);
+  expect(sameSerialPort(first, other)).toBe(false);
+});
+
+// The rows by which the vendor's guide explains accessible IPs: [address, netmask, first and last host, an outsider].
+test.each([
+  ['192.168.1.120', '255.255.255.255', '192.168.1.120', '192.168.1.120', '192.168.1.121'],
+  ['192.168.1.0', '255.255.255.0', '192.168.1.1', '192.168.1.254', '192.168.2.1'],
+  ['192.168.0.0', '255.255.0.0', '192.168.0.1', '192.168.255.254', '192.169.0.1'],
+  ['192.168.1.0', '255.255.255.128', '192.168.1.1', '192.168.1.126', '192.168.1.129'],
+  ['192.168.1.128', '255.255.255.128', '192.168.1.129', '192.168.1.254', '192.168.1.126'],
+  ['0.0.0.0', '0.0.0.0', '0.0.0.1', '255.255.255.254', undefined],
+])('%s %s admits %s to %s', (address, netmask, first, last, outsider) => {
+  const range = parseAddressRange(`${address}/${netmask}`);
+  if (range === undefined) throw new Error('no range');
+  expect(parseAddressRange(`${address} ${netmask}`)).toEqual(range);
+  expect(parseAddressRange(`${address}/${range.prefix}`)).toEqual(range);
+  const list = new BlockList();
+  list.addSubnet(range.address, range.prefix, range.family);
+  expect([first, last].map((one) => list.check(one))).toEqual([true, true]);
+  if (outsider !== undefined) expect(list.check(outsider)).toBe(false);
+});
+
+test.each(['', '10.0.0.0/255.0.255.0', '10.0.0/8', 'fe80::1%eth0', '::/129', '10.0.0.1/24/8', '::/255.0.0.0', 'host'])(
+  '"%s" is no range',
+  (text) => {
+    expect(parseAddressRange(text)).toBeUndefined();
+  },
+);
+
+test('a range is written as it is read', () => {
+  for (const text of ['10.0.0.7', '10.0.0.0/8', '2001:db8::/32', '::1']) {
+    const range = parseAddressRange(text);
+    expect(range && rangeText(range)).toBe(text);
+  }
+});
