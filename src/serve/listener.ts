@@ -15,8 +15,21 @@ export interface ListenerOptions {
   readonly highWaterMark: number;
   /** SO_RCVBUF of the accepted sockets, bytes (the kernel doubles it); 0: the kernel's own, which grows to megabytes. */
   readonly receiveBuffer: number;
+  /** What the operator may do about a port that cannot be had; default: the options of `ttynp simulate`. */
+  readonly hints?: ListenHints | undefined;
   accepted(socket: Socket): void;
 }
+
+export interface ListenHints {
+  readonly taken: string;
+  /** A port below 1024. */
+  readonly privileged: string;
+}
+
+const OPTION_HINTS: ListenHints = {
+  taken: 'choose another with --data-port and --command-port, or see who has it: ss -ltnp',
+  privileged: 'choose higher ones: --data-port 4001 --command-port 5001',
+};
 
 export class Listener {
   readonly #options: ListenerOptions;
@@ -52,7 +65,7 @@ export class Listener {
       await listening(server, await this.#listeningFd());
     } catch (error) {
       this.#server = undefined;
-      throw listenFault(error, address, this.#port);
+      throw listenFault(error, address, this.#port, this.#options.hints ?? OPTION_HINTS);
     }
     const bound = server.address();
     if (bound !== null && typeof bound === 'object') this.#port = bound.port;
@@ -111,22 +124,16 @@ function listening(server: Server, fd: number): Promise<void> {
   });
 }
 
-function listenFault(error: unknown, address: string, port: number): Fault {
+function listenFault(error: unknown, address: string, port: number, hints: ListenHints): Fault {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const where = `${address} port ${port}`;
   switch (code) {
     case 'EADDRINUSE':
-      return new Fault(
-        'SYSTEM',
-        `cannot listen on ${where}: already in use (choose another with --data-port and --command-port, or see who has it: ss -ltnp)`,
-        { cause: error },
-      );
+      return new Fault('SYSTEM', `cannot listen on ${where}: already in use (${hints.taken})`, { cause: error });
     case 'EACCES':
-      return new Fault(
-        'PERMISSION',
-        `cannot listen on ${where}: ports below 1024 need root (choose higher ones: --data-port 4001 --command-port 5001)`,
-        { cause: error },
-      );
+      return new Fault('PERMISSION', `cannot listen on ${where}: ports below 1024 need root (${hints.privileged})`, {
+        cause: error,
+      });
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return new Fault('NAME_UNRESOLVED', `cannot listen on ${where}: no such name`, { cause: error });

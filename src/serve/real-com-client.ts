@@ -30,16 +30,18 @@ export interface ClientOptions {
   readonly pollingMs: number;
   readonly maxMissedPolls: number;
   readonly pairTimeoutMs: number;
+  /** TCP keep-alive begins after so long without a sign of the host; 0: never. */
+  readonly aliveCheckMs: number;
   refuses(settings: LineSettings): boolean;
   event(event: ClientEvent): void;
   /** At most once: both sockets are being destroyed. */
   ended(reason: string): void;
 }
 
-const KEEP_ALIVE_MS = 10_000;
-
 export class RealComClient {
   readonly peer: string;
+  /** Of its first connection, wall clock. */
+  readonly sinceMs: number;
   readonly #options: ClientOptions;
   readonly #engine: DeviceEngine;
   /** What the engine said and is not performed yet, from `#next` on; emptied when all is. */
@@ -58,6 +60,7 @@ export class RealComClient {
   constructor(options: ClientOptions) {
     this.#options = options;
     this.peer = options.peer;
+    this.sinceMs = options.clock.wallTime();
     const { uart } = options;
     this.#engine = new DeviceEngine({
       settings: uart.settings,
@@ -92,7 +95,7 @@ export class RealComClient {
     socket.on('end', () => this.end(`the host closed the ${kind} connection`));
     socket.on('error', (error) => this.end(`${kind} connection: ${messageOf(error)}`));
     socket.on('close', () => this.end(`${kind} connection lost`));
-    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    if (this.#options.aliveCheckMs > 0) socket.setKeepAlive(true, this.#options.aliveCheckMs);
     if (kind === 'data') {
       this.#data = socket;
       this.#intake = new DataIntake(socket, this.#options.uart);

@@ -4,10 +4,11 @@
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../base/clock.js';
 import { type Fault, messageOf } from '../base/fault.js';
-import type { LineReport, LineSettings } from '../serial/line.js';
+import type { LineReport, LineSettings, OutputLines } from '../serial/line.js';
 import type { Uart } from '../uart/uart.js';
 import type { AnswerFaults } from './command-sender.js';
-import { Listener } from './listener.js';
+import { Listener, type ListenHints } from './listener.js';
+import type { PortServer, ServedClient } from './port-server.js';
 import { type ClientEvent, RealComClient, type SocketKind } from './real-com-client.js';
 
 export type PortEvent =
@@ -16,6 +17,8 @@ export type PortEvent =
   | { readonly type: 'disconnected'; readonly peer: string; readonly reason: string }
   /** Another host has the port. */
   | { readonly type: 'busy'; readonly kind: SocketKind; readonly peer: string }
+  /** Not one of those who may connect: closed before a byte was answered. */
+  | { readonly type: 'denied'; readonly kind: SocketKind; readonly peer: string }
   | { readonly type: 'failed'; readonly fault: Fault };
 
 /** Times in milliseconds. */
@@ -36,6 +39,13 @@ export interface RealComOptions {
   readonly busyHoldMs?: number;
   /** How long one connection may stay without the other; default 60 s. */
   readonly pairTimeoutMs?: number;
+  /** TCP keep-alive begins after so long without a sign of the host; 0: never. Default 10 s. */
+  readonly aliveCheckMs?: number;
+  /** 'high': DTR and RTS are raised, and stay so, while there is no host. Default 'low'. */
+  readonly linesWhenFree?: 'low' | 'high';
+  /** Whose connections are taken, by address; default everybody's. */
+  readonly admits?: (address: string) => boolean;
+  readonly hints?: ListenHints;
   event?(event: PortEvent): void;
 }
 
@@ -54,7 +64,7 @@ const COMMAND_MARK = 4096;
 /** What the kernel holds for a port before the window shuts: what "in the data socket" means is bounded by this. */
 const DATA_RECEIVE_BUFFER = 8192;
 
-export class RealComPort {
+export class RealComPort implements PortServer {
   readonly #options: RealComOptions;
   readonly #uart: Uart;
   readonly #data: Listener;
@@ -84,6 +94,7 @@ export class RealComPort {
         port,
         highWaterMark,
         receiveBuffer,
+        hints: options.hints,
         accepted: (socket) => this.#arrived(kind, socket),
       });
     this.#data = listener('data', options.dataPort, DATA_MARK, DATA_RECEIVE_BUFFER);
@@ -105,6 +116,15 @@ export class RealComPort {
   /** The address of the host that has the port, or one connection to it. */
   get peer(): string | undefined {
     return this.#client?.peer;
+  }
+
+  get tcpPorts(): readonly number[] {
+    return [this.dataPort, this.commandPort];
+  }
+
+  get clients(): readonly ServedClient[] {
+    const client = this.#client;
+    return client === undefined ? [] : [{ address: client.peer, sinceMs: client.sinceMs, ...this.bytes, dropped: 0 }];
   }
 
   /** Both connections are there, and PORT_INIT has been answered. */
@@ -132,11 +152,17 @@ export class RealComPort {
           this.#client?.end(fault.message);
         },
       });
+      if (this.#options.linesWhenFree === 'high') await this.#uart.request({ type: 'lines', lines: this.#freeLines });
       await this.resumeAccepting();
     } catch (error) {
       await this.close();
       throw error;
     }
+  }
+
+  get #freeLines(): OutputLines {
+    const on = this.#options.linesWhenFree === 'high';
+    return { dtr: on, rts: on };
   }
 
   /** Ends the host, the listeners and the port. Idempotent. */
@@ -201,6 +227,11 @@ export class RealComPort {
       socket.destroy(); // gone again before we came to it
       return;
     }
+    if (this.#options.admits?.(peer) === false) {
+      this.#tell({ type: 'denied', kind, peer });
+      socket.destroy();
+      return;
+    }
     if (this.#free(kind, peer)) this.#admit(kind, socket, peer);
     else this.#hold(kind, socket, peer);
   }
@@ -229,6 +260,7 @@ export class RealComPort {
       pollingMs: this.#options.pollingMs ?? 30_000,
       maxMissedPolls: this.#options.maxMissedPolls ?? 3,
       pairTimeoutMs: this.#options.pairTimeoutMs ?? 60_000,
+      aliveCheckMs: this.#options.aliveCheckMs ?? 10_000,
       refuses: (settings) => this.#refuse?.(settings) ?? false,
       event: (event) => this.#tell(event),
       ended: (reason) => void this.#ended(client, reason),
@@ -244,7 +276,7 @@ export class RealComPort {
         await this.#uart.request({ type: 'break', on: false });
         await this.#uart.request({ type: 'flush', queue: 'both' });
         await this.#uart.request({ type: 'transmitter', on: true });
-        await this.#uart.request({ type: 'lines', lines: { dtr: false, rts: false } });
+        await this.#uart.request({ type: 'lines', lines: this.#freeLines });
       } catch (error) {
         this.#tell({ type: 'note', text: `the port could not be reset: ${messageOf(error)}` });
       }

@@ -114,6 +114,9 @@ function logEvent(log: Log, n: number, event: PortEvent, verbose: boolean): void
     case 'busy':
       log.log('info', `${port}: ${event.kind} connection from ${event.peer} while the port is in use`);
       break;
+    case 'denied':
+      log.log('info', `${port}: ${event.kind} connection from ${event.peer}, who may not connect`);
+      break;
     case 'failed':
       log.log('error', `${port}: ${event.fault.message}`);
       break;

@@ -1,0 +1,225 @@
+// What every mode of a served port must do: bytes both ways, back pressure, who may connect, and nothing left at the end.
+// The serial port is a PTY, so that what is asserted is what the device at its other end sees.
+import { readdirSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { SystemClock } from '../../src/base/clock.js';
+import type { PortServer } from '../../src/serve/port-server.js';
+import type { PortEvent } from '../../src/serve/real-com.js';
+import { SerialPortUart } from '../../src/uart/serialport.js';
+import type { Uart } from '../../src/uart/uart.js';
+import type { RawPeer } from '../support/raw-peer.js';
+import { SerialLine } from '../support/serial-line.js';
+
+export interface ServeParts {
+  readonly clock: SystemClock;
+  readonly uart: Uart;
+  readonly address: string;
+  /** 0: any free ones; else those of a server that was closed. */
+  readonly tcpPorts: readonly number[];
+  readonly busyHoldMs: number;
+  readonly admits?: (address: string) => boolean;
+  event(event: PortEvent): void;
+}
+
+export interface ServeCase {
+  readonly name: string;
+  serve(parts: ServeParts): PortServer;
+  /** Connects as a host of this mode does; `data` carries the bytes of the line. All sockets are in `all`. */
+  host(tcpPorts: readonly number[]): Promise<{ data: RawPeer; all: readonly RawPeer[] }>;
+}
+
+const counted = (count: number, first = 0) => Buffer.from(Array.from({ length: count }, (_, i) => (first + i) % 251));
+const until = async (done: () => boolean) => {
+  while (!done()) await new Promise((resolve) => setTimeout(resolve, 1));
+};
+const descriptors = () => readdirSync('/proc/self/fd').length;
+
+export function serveContract(one: ServeCase): void {
+  describe(`a served port: ${one.name}`, () => {
+    const ends: (() => unknown)[] = [];
+    let before = 0;
+
+    beforeEach(() => {
+      before = descriptors();
+    });
+
+    afterEach(async () => {
+      for (const end of ends.splice(0).reverse()) await end();
+      await until(() => descriptors() <= before);
+    });
+
+    async function served(options: Partial<ServeParts> = {}) {
+      const line = new SerialLine();
+      ends.push(() => line.unplug());
+      const clock = new SystemClock();
+      const uart = new SerialPortUart({ device: line.path, clock, lockDirectory: '/nowhere' });
+      const events: PortEvent[] = [];
+      const event = (what: PortEvent) => events.push(what);
+      const tcpPorts = [0, 0];
+      const server = one.serve({ clock, uart, address: '127.0.0.1', tcpPorts, busyHoldMs: 0, event, ...options });
+      ends.push(() => server.close());
+      await server.open();
+      return { line, server, events, uart };
+    }
+
+    async function host(server: PortServer) {
+      const peers = await one.host(server.tcpPorts);
+      for (const peer of peers.all) ends.push(() => peer.close());
+      return peers;
+    }
+
+    const types = (events: readonly PortEvent[]) => events.map(({ type }) => type);
+
+    test('carries every byte value both ways, and counts them', async () => {
+      const { line, server } = await served();
+      const { data } = await host(server);
+      const all = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
+      data.send(all);
+      await until(() => line.received.length === 256);
+      expect(line.received).toEqual(all);
+      line.send(all);
+      expect(await data.take(256)).toEqual(all);
+      expect(server.clients).toMatchObject([{ address: '127.0.0.1', received: 256, sent: 256, dropped: 0 }]);
+      expect(Math.abs(Date.now() - (server.clients[0]?.sinceMs ?? 0))).toBeLessThan(60_000);
+    });
+
+    test('while the line takes nothing the network is held up, and then all of it arrives', async () => {
+      const { line, server } = await served();
+      const { data } = await host(server);
+      line.deaf = true;
+      const much = counted(3_000_000);
+      data.send(much);
+      let last = -1;
+      for (let same = 0; same < 20; ) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        const now = server.clients[0]?.received ?? 0;
+        same = now === last ? same + 1 : 0;
+        last = now;
+      }
+      expect(last).toBeLessThan(256 * 1024);
+      line.deaf = false;
+      await until(() => line.received.length >= much.length);
+      expect(line.received.equals(much)).toBe(true);
+    });
+
+    test('while a host does not read the line is held up, and then all of it arrives', async () => {
+      const { line, server, uart } = await served();
+      const { data } = await host(server);
+      data.socket.pause();
+      const much = counted(12_000_000);
+      line.send(much);
+      let last = -1;
+      for (let same = 0; same < 20; ) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        same = line.unsent === last && uart.inputQueue > 0 ? same + 1 : 0;
+        last = line.unsent;
+      }
+      expect(last).toBeGreaterThan(1_000_000);
+      data.socket.resume();
+      let arrived = 0;
+      let wrong = 0;
+      data.socket.on('data', (bytes) => {
+        for (const byte of bytes) if (byte !== arrived++ % 251) wrong++;
+      });
+      const already = data.received;
+      arrived = already.length;
+      await until(() => arrived >= much.length);
+      expect(wrong).toBe(0);
+      expect(already.equals(much.subarray(0, already.length))).toBe(true);
+    });
+
+    test('who is not admitted is closed before a byte is answered, and the line hears nothing', async () => {
+      let open = false;
+      const { line, server, events } = await served({ admits: (address) => open && address === '127.0.0.1' });
+      const { data, all } = await host(server);
+      data.send(Buffer.from('secret'));
+      for (const peer of all) await peer.end();
+      expect(all.map((peer) => peer.received.length)).toEqual(all.map(() => 0));
+      expect(types(events)).toEqual(all.map(() => 'denied'));
+      open = true;
+      const admitted = await host(server);
+      admitted.data.send(Buffer.from('hello'));
+      await until(() => line.received.length >= 5);
+      expect(line.received.toString()).toBe('hello');
+    });
+
+    test('a host too many is told so and closed; the first one does not notice', async () => {
+      const { line, server, events } = await served();
+      const first = await host(server);
+      await until(() => types(events).includes('connected'));
+      const second = await host(server);
+      second.data.send(Buffer.from('not me'));
+      for (const peer of second.all) await peer.end();
+      expect(types(events)).toContain('busy');
+      first.data.send(Buffer.from('still here'));
+      await until(() => line.received.length >= 10);
+      expect(line.received.toString()).toBe('still here');
+      line.send('yes');
+      expect((await first.data.take(3)).toString()).toBe('yes');
+    });
+
+    test('when a host goes the next one gets the port, and none of its bytes', async () => {
+      const { line, server } = await served({ busyHoldMs: 5000 });
+      const first = await host(server);
+      first.data.send(Buffer.from('one'));
+      await until(() => line.received.length === 3);
+      for (const peer of first.all) await peer.close('reset');
+      const second = await host(server);
+      line.send('two');
+      expect((await second.data.take(3)).toString()).toBe('two');
+      expect(server.clients).toHaveLength(1);
+    });
+
+    test('connections that come and go by the hundred leave nothing', async () => {
+      const { line, server } = await served();
+      for (let round = 0; round < 20; round++) {
+        const peers = await Promise.all(Array.from({ length: 10 }, () => one.host(server.tcpPorts)));
+        await Promise.all(peers.flatMap(({ all }) => all.map((peer) => peer.close('reset'))));
+      }
+      await until(() => server.clients.length === 0);
+      const { data } = await host(server);
+      data.send(Buffer.from('well'));
+      await until(() => line.received.toString().endsWith('well'));
+    });
+
+    test('a device that is unplugged is told, once', async () => {
+      const { line, server, events } = await served();
+      await host(server);
+      line.unplug();
+      await until(() => types(events).includes('failed'));
+      await server.close();
+      expect(types(events).filter((type) => type === 'failed')).toHaveLength(1);
+    });
+
+    test('close ends the hosts and gives the TCP ports and the device back', async () => {
+      const { line, server } = await served();
+      const { all } = await host(server);
+      const { tcpPorts } = server;
+      await server.close();
+      await server.close();
+      for (const peer of all) await peer.end();
+      await expect(one.host(tcpPorts)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+      const clock = new SystemClock();
+      const uart = new SerialPortUart({ device: line.path, clock, lockDirectory: '/nowhere' });
+      const again = one.serve({ clock, uart, address: '127.0.0.1', tcpPorts, busyHoldMs: 0, event: () => {} });
+      ends.push(() => again.close());
+      await again.open();
+      expect(again.tcpPorts).toEqual(tcpPorts);
+    });
+
+    test('a TCP port that somebody has is refused, and the device is free again', async () => {
+      const { server } = await served();
+      const other = new SerialLine();
+      ends.push(() => other.unplug());
+      const clock = new SystemClock();
+      const open = (tcpPorts: readonly number[]) => {
+        const uart = new SerialPortUart({ device: other.path, clock, lockDirectory: '/nowhere' });
+        const second = one.serve({ clock, uart, address: '127.0.0.1', tcpPorts, busyHoldMs: 0, event: () => {} });
+        ends.push(() => second.close());
+        return second.open();
+      };
+      await expect(open(server.tcpPorts)).rejects.toMatchObject({ name: 'Fault', code: 'SYSTEM' });
+      await open([0, 0]);
+    });
+  });
+}
