@@ -18,6 +18,8 @@ import { descriptorLimit, descriptorWarning } from './daemon/descriptor-limit.js
 import { factories } from './daemon/factories.js';
 import { openDescriptorStore } from './daemon/handover/descriptor-store.js';
 import { type KeptDaemon, PortKeepers } from './daemon/handover/port-keepers.js';
+import { servedFactories } from './daemon/served/factories.js';
+import { ServedPorts } from './daemon/served/served-ports.js';
 import { ServiceManager } from './daemon/service-manager.js';
 import { Supervisor } from './daemon/supervisor.js';
 import { notify } from './native/notify.js';
@@ -107,6 +109,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       monotonicMs: () => Number(process.hrtime.bigint()) / 1e6,
       pumpHeartbeatMs: () => pump.heartbeatMs,
       keepers,
+      served: new ServedPorts({ clock, log, ...servedFactories(clock) }),
       ...factories({ pump, clock, random: Math.random, keepers, usbip, kernelNames }),
     },
     config,

@@ -1,12 +1,21 @@
 // A client of the daemon: HTTP and JSON over its unix socket. Holds no connection between calls and prints nothing.
 // Follows the contract of types.ts.
 //
-//   new DaemonClient(socketPath, timeoutMs?)  status() ports() port(name) metrics() reload() usbip() watch(signal?)
+//   new DaemonClient(socketPath, timeoutMs?)  status() ports() port(name) serialPorts() metrics() reload() usbip() watch(signal?)
 //   trace(name, signal?)
 //   Rejects with a Fault: NO_DAEMON, PERMISSION, NO_SUCH_TTY, PEER_TIMEOUT, PEER_PROTOCOL, SYSTEM, CANCELED.
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { Fault, messageOf } from '../base/fault.js';
-import type { ApiError, PortView, ReloadResult, StatusView, TraceRecord, UsbipResult, WatchEvent } from './types.js';
+import type {
+  ApiError,
+  PortView,
+  ReloadResult,
+  SerialPortView,
+  StatusView,
+  TraceRecord,
+  UsbipResult,
+  WatchEvent,
+} from './types.js';
 
 /** All ports of a daemon with thousands of them; beyond it is no daemon of ours. */
 const MAX_ANSWER = 64 * 1024 * 1024;
@@ -24,6 +33,11 @@ export class DaemonClient {
 
   ports(): Promise<PortView[]> {
     return this.#json('GET', '/v1/ports');
+  }
+
+  /** This machine's serial ports that the daemon offers. */
+  serialPorts(): Promise<SerialPortView[]> {
+    return this.#json('GET', '/v1/serial-ports');
   }
 
   /** @param name the tty's name or alias */

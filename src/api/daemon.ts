@@ -1,10 +1,20 @@
 // What the control server asks of the daemon: the contract of types.ts as calls. The daemon implements it and knows no
 // HTTP; the control server knows nothing else of the daemon. Listeners are called on the event loop and never throw.
-import type { PortView, ReloadResult, StatusView, TraceRecord, UsbipResult, WatchEvent } from './types.js';
+import type {
+  PortView,
+  ReloadResult,
+  SerialPortView,
+  StatusView,
+  TraceRecord,
+  UsbipResult,
+  WatchEvent,
+} from './types.js';
 
 export interface DaemonControl {
   status(): StatusView;
   ports(): PortView[];
+  /** This machine's serial ports that are offered, by number. */
+  serialPorts(): SerialPortView[];
   /** The text that Prometheus reads. */
   metrics(): string;
   /** By name or alias. */

@@ -1,5 +1,5 @@
 // The daemon's control contract: what a client may know and ask, as JSON over HTTP on the unix socket.
-// GET /v1/status, GET /v1/ports, GET /v1/ports/NAME, POST /v1/reload (?choose=NAME, ?choose=*),
+// GET /v1/status, GET /v1/ports, GET /v1/ports/NAME, GET /v1/serial-ports, POST /v1/reload (?choose=NAME, ?choose=*),
 // POST /v1/usbip/suspend, POST /v1/usbip/resume, GET /v1/watch (one JSON event per line),
 // GET /v1/ports/NAME/trace (one JSON TraceRecord per line). Errors: { error: ApiError } with a 4xx or 5xx status.
 // GET /metrics answers with Prometheus' text format, which is no JSON. Only additions within version 1.
@@ -126,6 +126,48 @@ export interface PortView {
     offlineData: 'discard' | 'hold' | 'block';
     offlineOpen: 'succeed' | 'fail';
   };
+}
+
+/** A client of a served port; a Real COM host with both of its connections is one. */
+export interface ServedClientView {
+  address: string;
+  /** ISO 8601. */
+  since: string;
+  /** Bytes taken from it, and given to its TCP. */
+  received: number;
+  sent: number;
+  /** From the line, while it did not read. */
+  dropped: number;
+}
+
+/** A serial port of this machine that is offered on the network. */
+export interface SerialPortView {
+  /** Its number in the configuration. */
+  port: number;
+  device: string;
+  mode: 'real-com' | 'tcp-server' | 'disabled';
+  /** waiting: the device, or a TCP port, cannot be had; it is tried again. */
+  state: 'up' | 'waiting' | 'disabled';
+  /** ISO 8601. */
+  since: string;
+  reason: ProblemView | null;
+  listen: string;
+  /** Where it listens; real-com: data, command. Empty while it does not. */
+  tcpPorts: number[];
+  /** A client's address is in each of these lists; no list admits everybody. */
+  accessibleIps: string[][];
+  clients: ServedClientView[];
+  settings: SettingsView;
+  /** null while the device is not there. */
+  lines: LinesView;
+  lineErrors: { parity: number; framing: number; overrun: number; breaks: number };
+  /** On the line, since the daemon has the port. */
+  transmitted: { bytes: number; lastByteAgeMs: number | null };
+  received: { bytes: number; lastByteAgeMs: number | null };
+  /** TCP connections that were taken. */
+  connects: number;
+  /** TCP connections that were not: the port was in use, the address was not admitted. */
+  refused: { busy: number; denied: number };
 }
 
 export interface ServerView {

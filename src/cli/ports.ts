@@ -1,21 +1,69 @@
-// `ttynp ports`: one line per tty.
+// `ttynp ports`: one line per tty, and one per serial port of this machine that is offered.
 import type { CommandModule } from 'yargs';
-import type { PortView } from '../api/types.js';
+import type { PortView, SerialPortView } from '../api/types.js';
 import type { CommandIo } from './io.js';
 import { clientOf, type GlobalArguments } from './socket.js';
 import { bytesText, type Cell, painter, STATE_COLOURS, table } from './text.js';
 
-type Arguments = GlobalArguments & { readonly json: boolean };
+type Arguments = GlobalArguments & { readonly json: boolean; readonly serial: boolean };
 
 export const portsCommand = (io: CommandIo): CommandModule<GlobalArguments, Arguments> => ({
   command: 'ports',
-  describe: 'List the ttys',
-  builder: (yargs) => yargs.option('json', { type: 'boolean', default: false, describe: 'Print JSON' }),
+  describe: 'List the ttys, and the serial ports of this machine that are offered',
+  builder: (yargs) =>
+    yargs
+      .option('json', { type: 'boolean', default: false, describe: 'Print JSON: of the ttys, or with --serial' })
+      .option('serial', { type: 'boolean', default: false, describe: "Only this machine's serial ports" }),
   handler: async (args) => {
-    const ports = await clientOf(args).ports();
-    io.out(args.json ? `${JSON.stringify(ports, null, 2)}\n` : portsText(ports, io));
+    const client = clientOf(args);
+    if (args.json) {
+      io.out(`${JSON.stringify(args.serial ? await client.serialPorts() : await client.ports(), null, 2)}\n`);
+      return;
+    }
+    const serial = await client.serialPorts();
+    if (args.serial) {
+      io.out(serialPortsText(serial, io));
+      return;
+    }
+    const ports = await client.ports();
+    if (serial.length === 0) io.out(portsText(ports, io));
+    else io.out(`${ports.length > 0 ? `${portsText(ports, io)}\n` : ''}${serialPortsText(serial, io)}`);
   },
 });
+
+const SERIAL_COLOURS = { up: 'green', waiting: 'yellow', disabled: 'dim' } as const;
+
+export function serialPortsText(ports: readonly SerialPortView[], io: Pick<CommandIo, 'columns' | 'colour'>): string {
+  if (ports.length === 0) return 'no serial ports are offered\n';
+  const head = ['PORT', 'DEVICE', 'STATE', 'MODE', 'LISTEN', 'SETTINGS', 'LINES', 'SENT', 'RECEIVED', 'CLIENTS'];
+  return table(head, ports.map(serialRow), painter(io.colour), io.columns);
+}
+
+function serialRow(port: SerialPortView): Cell[] {
+  const { settings } = port;
+  const flow = settings.flowControl === 'none' ? '' : ` ${settings.flowControl}`;
+  const on = Object.entries(port.lines).flatMap(([name, is]) => (is === true ? [name] : []));
+  return [
+    { text: String(port.port), right: true },
+    { text: port.device },
+    { text: port.state, colour: SERIAL_COLOURS[port.state] },
+    { text: port.mode },
+    { text: port.tcpPorts.length > 0 ? `${port.listen}:${port.tcpPorts.join('+')}` : '-' },
+    { text: `${settings.format}${flow}` },
+    { text: on.join(' ') || '-' },
+    { text: bytesText(port.transmitted.bytes), right: true },
+    { text: bytesText(port.received.bytes), right: true },
+    port.reason === null ? { text: clientsText(port) } : { text: port.reason.message, colour: 'red' },
+  ];
+}
+
+function clientsText({ clients, refused }: SerialPortView): string {
+  const own = clients.map(({ address, dropped }) =>
+    dropped > 0 ? `${address} (${bytesText(dropped)} bytes dropped)` : address,
+  );
+  const denied = refused.denied > 0 ? [`${refused.denied} refused`] : [];
+  return [...own, ...denied].join(', ') || '-';
+}
 
 export function portsText(ports: readonly PortView[], io: Pick<CommandIo, 'columns' | 'colour'>): string {
   if (ports.length === 0) return 'no ttys are configured\n';

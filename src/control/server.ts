@@ -134,7 +134,7 @@ export class ControlServer {
     const port = /^\/v1\/ports\/([^/]+)(\/trace)?$/.exec(path);
     const usbip = /^\/v1\/usbip\/(suspend|resume)$/.exec(path)?.[1];
     const method = path === '/v1/reload' || usbip !== undefined ? 'POST' : 'GET';
-    const known = ['/v1/status', '/v1/ports', '/v1/reload', '/v1/watch', '/metrics'].includes(path);
+    const known = ['/v1/status', '/v1/ports', '/v1/serial-ports', '/v1/reload', '/v1/watch', '/metrics'].includes(path);
     if (!known && port === null && usbip === undefined) {
       return sendError(response, 404, { code: 'NO_SUCH_PATH', message: 'no such path' });
     }
@@ -144,6 +144,7 @@ export class ControlServer {
     }
     if (path === '/v1/status') return sendJson(response, 200, daemon.status());
     if (path === '/metrics') return sendText(response, 200, PROMETHEUS_CONTENT_TYPE, daemon.metrics());
+    if (path === '/v1/serial-ports') return sendJson(response, 200, daemon.serialPorts());
     if (path === '/v1/ports') return sendJson(response, 200, daemon.ports());
     if (path === '/v1/reload') return this.#reload(daemon, request, response);
     if (usbip !== undefined) return sendJson(response, 200, daemon.usbip(usbip === 'suspend' ? 'suspend' : 'resume'));

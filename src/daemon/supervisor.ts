@@ -6,6 +6,7 @@ import {
   type ChoiceView,
   type PortView,
   type ReloadResult,
+  type SerialPortView,
   type StatusView,
   type TraceRecord,
   type UsbipResult,
@@ -23,6 +24,7 @@ import { daemonMetrics } from './metrics.js';
 import { Port } from './port.js';
 import { isWithoutDevice, serverView } from './port-view.js';
 import type { RunningServer } from './running-server.js';
+import type { ServedPorts } from './served/served-ports.js';
 
 export type LoadResult = { readonly config: ResolvedConfig } | { readonly errors: readonly string[] };
 
@@ -51,6 +53,8 @@ export interface SupervisorOptions {
   /** CLOCK_MONOTONIC milliseconds. */
   readonly monotonicMs: () => number;
   readonly keepers: PortKeepers;
+  /** This machine's serial ports. */
+  readonly served: ServedPorts;
   readonly pumpHeartbeatMs: () => number;
 }
 
@@ -85,6 +89,7 @@ export class Supervisor implements DaemonControl {
   /** Makes all ports. When it returns every link exists, or its port says why not. */
   start(): void {
     for (const tty of this.#config.ttys) this.#add(tty);
+    void this.#o.served.become(this.#config.serialPorts);
   }
 
   /**
@@ -95,7 +100,7 @@ export class Supervisor implements DaemonControl {
     this.#watchers.clear();
     this.#watchTimer?.cancel();
     const kept: Port[] = [];
-    const ending: Promise<void>[] = [];
+    const ending: Promise<void>[] = [this.#o.served.stop()];
     for (const port of this.#ports.values()) {
       const stays = this.#o.keepers.isKept(port.name);
       if (stays) kept.push(port);
@@ -111,7 +116,7 @@ export class Supervisor implements DaemonControl {
   async stop(drainMs: number): Promise<void> {
     this.#watchers.clear();
     this.#watchTimer?.cancel();
-    await Promise.all([...this.#ports.values()].map((port) => port.stop(drainMs)));
+    await Promise.all([this.#o.served.stop(), ...[...this.#ports.values()].map((port) => port.stop(drainMs))]);
     this.#ports.clear();
   }
 
@@ -147,6 +152,10 @@ export class Supervisor implements DaemonControl {
     const now = this.#o.monotonicMs();
     // In the order of the configuration, also after a reload.
     return this.#config.ttys.flatMap(({ name }) => this.#ports.get(name)?.view(now) ?? []);
+  }
+
+  serialPorts(): SerialPortView[] {
+    return this.#o.served.views();
   }
 
   port(name: string): PortView | undefined {
@@ -240,6 +249,7 @@ export class Supervisor implements DaemonControl {
       leaving.push(port.stop(RELOAD_DRAIN_MS));
     }
     await Promise.all(leaving);
+    await this.#o.served.become(config.serialPorts, result);
     this.#config = config;
     for (const name of result.removed) this.#tell({ type: 'removed', name });
     for (const tty of config.ttys) {

@@ -6,12 +6,17 @@ import { Fault } from '../base/fault.js';
 
 export const LOCK_DIRECTORY = '/var/lock';
 
+/** "LCK..ttyS0"; "LCK..pts_7" of /dev/pts/7, since "LCK..7" would be anything's seventh. */
+export function lockName(device: string): string {
+  return `LCK..${device.startsWith('/dev/') ? device.slice('/dev/'.length).replaceAll('/', '_') : basename(device)}`;
+}
+
 /**
  * Returns what gives it back; idempotent. Throws TTY_BUSY where a process that lives has the port.
  * @param device the device itself, not a link to it
  */
 export function lockPort(device: string, directory = LOCK_DIRECTORY): () => void {
-  const path = join(directory, `LCK..${basename(device)}`);
+  const path = join(directory, lockName(device));
   for (let attempt = 0; attempt < 2; attempt++) {
     try {
       writeFileSync(path, `${String(process.pid).padStart(10)}\n`, { flag: 'wx', mode: 0o644 });

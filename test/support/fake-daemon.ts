@@ -1,6 +1,14 @@
 // A daemon with ports that a test sets by hand, for what speaks to a daemon: control server, client, commands.
 import type { DaemonControl } from '../../src/api/daemon.js';
-import type { PortView, ReloadResult, StatusView, TraceRecord, UsbipResult, WatchEvent } from '../../src/api/types.js';
+import type {
+  PortView,
+  ReloadResult,
+  SerialPortView,
+  StatusView,
+  TraceRecord,
+  UsbipResult,
+  WatchEvent,
+} from '../../src/api/types.js';
 
 export function portView(name: string, change: Partial<PortView> = {}): PortView {
   const direction = { bytes: 0, lastByteAgeMs: null, parkedBytes: 0, stalls: 0 };
@@ -87,6 +95,12 @@ export class FakeDaemon implements DaemonControl {
 
   ports(): PortView[] {
     return [...this.views.values()];
+  }
+
+  serial: SerialPortView[] = [];
+
+  serialPorts(): SerialPortView[] {
+    return this.serial;
   }
 
   metrics(): string {

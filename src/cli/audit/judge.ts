@@ -5,26 +5,10 @@
 import type { ResolvedConfig, ResolvedTty } from '../../config/resolved.js';
 import { rangesText, reachOf } from './address.js';
 import { GUIDE_MODES, GUIDE_SERVICES, type GuideRow } from './guide.js';
+import { servedEndpoints, servedMode } from './served.js';
+import type { Endpoint, Judged } from './verdict.js';
 
-/** `note`: as the guide advises or silent there, but the operator should know. */
-export type Verdict = 'ok' | 'note' | 'against';
-
-interface Judged {
-  readonly verdict: Verdict;
-  /** What is, in a few words. */
-  readonly now: string;
-  readonly why: string;
-}
-
-/** One thing that the configuration opens, or connects to. */
-export interface Endpoint extends Judged {
-  readonly what: string;
-  readonly direction: 'opens' | 'connects';
-  readonly transport: 'tcp' | 'udp' | 'unix' | 'tty';
-  readonly address: string;
-  /** "950-965"; null where there are none. */
-  readonly ports: string | null;
-}
+export type { Endpoint, Verdict } from './verdict.js';
 
 export interface ServiceRow extends GuideRow, Judged {}
 
@@ -37,7 +21,14 @@ export interface Audit {
 }
 
 export function auditConfig(config: ResolvedConfig): Audit {
-  const endpoints = [controlSocket(config), ...metrics(config), ...servers(config), ...names(config), ...ttys(config)];
+  const endpoints = [
+    controlSocket(config),
+    ...metrics(config),
+    ...servedEndpoints(config),
+    ...servers(config),
+    ...names(config),
+    ...ttys(config),
+  ];
   const services = serviceRows(config);
   return { endpoints, services, modes: modeRows(config), against: endpoints.filter(isAgainst).length };
 }
@@ -216,7 +207,9 @@ function modeRows(config: ResolvedConfig): ServiceRow[] {
           why: 'each has a tty; disable the other ports at the device',
         };
   return [
-    { ...m.realCom, ...realCom },
-    ...[m.rfc2217, m.tcpServer, m.udp, m.pair, m.ethernetModem, m.reverseTelnet].map((row) => ({ ...row, ...unused })),
+    { ...m.realCom, ...(servedMode(config, 'real-com') ?? realCom) },
+    { ...m.rfc2217, ...unused },
+    { ...m.tcpServer, ...(servedMode(config, 'tcp-server') ?? unused) },
+    ...[m.udp, m.pair, m.ethernetModem, m.reverseTelnet].map((row) => ({ ...row, ...unused })),
   ];
 }

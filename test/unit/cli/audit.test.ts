@@ -52,6 +52,27 @@ describe('what is opened and connected to', () => {
     ]);
   });
 
+  test('serial ports of this machine: who may reach them decides', () => {
+    const ports = (listen: string, more = '') => `serialPorts:
+  1: { device: /dev/a, listen: "${listen}"${more} }
+  2: { device: /dev/b, mode: tcp-server }
+  3: { device: /dev/c, mode: disabled }`;
+    const of = (text: string) => audit(text).endpoints.slice(1).map(brief);
+    const second = ['ok', 'serial port 2: tcp-server', '127.0.0.1', '4002'];
+    const first = (verdict: string, listen: string) => [verdict, 'serial port 1: real-com', listen, '950, 966'];
+    expect(of(ports('127.0.0.1'))).toEqual([first('ok', '127.0.0.1'), second]);
+    expect(of(ports('0.0.0.0'))).toEqual([first('against', '0.0.0.0'), second]);
+    expect(of(ports('0.0.0.0', ', accessibleIps: [10.0.0.0/8]'))).toEqual([first('note', '0.0.0.0'), second]);
+    expect(of(ports('203.0.113.1', ', accessibleIps: [10.0.0.0/8]'))).toEqual([
+      first('against', '203.0.113.1'),
+      second,
+    ]);
+    const rows = audit(ports('0.0.0.0')).modes.map(({ service, verdict, now }) => [service, verdict, now]);
+    expect(rows[0]).toEqual(['Real COM', 'against', 'offered: 1 serial port of this machine']);
+    expect(rows[2]).toEqual(['TCP Server', 'ok', 'offered: 1 serial port of this machine']);
+    expect(audit(ports('0.0.0.0')).against).toBe(1);
+  });
+
   test('no port of the configuration is left out', () => {
     const port = fc.integer({ min: 1, max: 65534 });
     const addresses = fc.uniqueArray(fc.ipV4(), { minLength: 1, maxLength: 4 });

@@ -10,12 +10,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { SystemClock } from '../../../src/base/clock.js';
 import type { Fault } from '../../../src/base/fault.js';
 import { DEFAULT_SETTINGS, type LineSettings, NO_FLOW_CONTROL } from '../../../src/serial/line.js';
 import { TERMIOS } from '../../../src/serial/termios.js';
+import { lockName } from '../../../src/uart/lock-file.js';
 import { SerialPortUart } from '../../../src/uart/serialport.js';
 import { SerialLine } from '../../support/serial-line.js';
 
@@ -174,19 +175,27 @@ test('while input is paused the device is held up, and nothing is lost', async (
 test('a port that somebody has is refused: by flock, and by a lock file of a process that lives', async () => {
   const line = makeLine();
   await openPort(line.path);
-  rmSync(join(directory, `LCK..${basename(line.path)}`));
+  rmSync(join(directory, lockName(line.path)));
   expect(await refusal(line.path)).toBe('TTY_BUSY');
   const other = makeLine();
-  const lock = join(directory, `LCK..${basename(other.path)}`);
+  const lock = join(directory, lockName(other.path));
   writeFileSync(lock, `${String(process.ppid).padStart(10)}\n`);
   expect(await refusal(other.path)).toBe('TTY_BUSY');
   expect(existsSync(lock)).toBe(true);
   rmSync(lock);
 });
 
+test.each([
+  ['/dev/ttyUSB0', 'LCK..ttyUSB0'],
+  ['/dev/pts/7', 'LCK..pts_7'],
+  ['/srv/port', 'LCK..port'],
+])('%s is locked as %s', (device, name) => {
+  expect(lockName(device)).toBe(name);
+});
+
 test('a lock file of a process that is dead is replaced, and ours goes at the close', async () => {
   const line = makeLine();
-  const lock = join(directory, `LCK..${basename(line.path)}`);
+  const lock = join(directory, lockName(line.path));
   writeFileSync(lock, '4194304999\n');
   const { uart } = await openPort(line.path);
   expect(readFileSync(lock, 'utf8')).toBe(`${String(process.pid).padStart(10)}\n`);

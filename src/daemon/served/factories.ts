@@ -1,0 +1,60 @@
+// Which server a configured serial port gets: the one place where a mode's name becomes a RealComPort or a TcpServerPort.
+import type { Clock } from '../../base/clock.js';
+import type { ResolvedSerialPort } from '../../config/resolved.js';
+import { AccessList } from '../../serve/access-list.js';
+import type { ListenHints } from '../../serve/listener.js';
+import type { PortServer } from '../../serve/port-server.js';
+import { type PortEvent, RealComPort } from '../../serve/real-com.js';
+import { TcpServerPort } from '../../serve/tcp-server.js';
+import { SerialPortUart } from '../../uart/serialport.js';
+import type { Uart } from '../../uart/uart.js';
+import type { ServedPortsOptions } from './served-ports.js';
+
+/** RTS while it transmits; our own bytes are not heard. */
+const RS485 = { rtsOnSend: true, receiveDuringTransmit: false, delayBeforeMs: 0, delayAfterMs: 0 };
+
+function hints({ served }: ResolvedSerialPort): ListenHints {
+  const keys = served.mode === 'tcp-server' ? 'tcpPort' : 'dataPort and commandPort';
+  return {
+    taken: `choose another with ${keys}, or see who has it: ss -ltnp`,
+    privileged: `choose higher ones with ${keys}, or give the service CAP_NET_BIND_SERVICE: see ttynpd(8)`,
+  };
+}
+
+export function servedFactories(clock: Clock): Pick<ServedPortsOptions, 'makeUart' | 'makeServer'> {
+  return {
+    makeUart: ({ device, settings, rs485 }) =>
+      new SerialPortUart({ device, settings, clock, ...(rs485 ? { rs485: RS485 } : {}) }),
+
+    makeServer: (config: ResolvedSerialPort, uart: Uart, event: (event: PortEvent) => void): PortServer | undefined => {
+      const { served, listen, accessibleIps, aliveCheckMs, connectionGoesDown } = config;
+      const access = new AccessList(accessibleIps);
+      const common = {
+        clock,
+        uart,
+        event,
+        address: listen,
+        hints: hints(config),
+        admits: (address: string) => access.admits(address),
+        linesWhenFree: connectionGoesDown,
+        aliveCheckMs,
+      };
+      switch (served.mode) {
+        case 'disabled':
+          return undefined;
+        case 'real-com':
+          return new RealComPort({ ...common, dataPort: served.dataPort, commandPort: served.commandPort });
+        case 'tcp-server':
+          return new TcpServerPort({
+            ...common,
+            port: served.tcpPort,
+            maxConnection: served.maxConnection,
+            ignoreJammedIp: served.ignoreJammedIp,
+            inactivityMs: served.inactivityTimeMs,
+          });
+        default:
+          return served satisfies never;
+      }
+    },
+  };
+}

@@ -1,0 +1,63 @@
+// All serial ports of this machine that the configuration offers, wanted against running. An unchanged port is not touched.
+import type { ReloadResult, SerialPortView } from '../../api/types.js';
+import { type ResolvedSerialPort, sameSerialPort } from '../../config/resolved.js';
+import { ServedPort, type ServedPortOptions } from './served-port.js';
+
+export type ServedPortsOptions = Omit<ServedPortOptions, 'config'>;
+
+type Changes = Pick<ReloadResult, 'added' | 'removed' | 'changed' | 'unchanged'>;
+
+export class ServedPorts {
+  readonly #o: ServedPortsOptions;
+  readonly #ports = new Map<number, ServedPort>();
+  #work: Promise<void> = Promise.resolve();
+
+  constructor(options: ServedPortsOptions) {
+    this.#o = options;
+  }
+
+  /**
+   * Ends what is not wanted any more, or otherwise, before it begins what is: TCP ports and devices may change hands.
+   * Resolves when each has been tried once. Never rejects. One at a time: a second call waits for the first.
+   */
+  become(wanted: readonly ResolvedSerialPort[], result?: Changes): Promise<void> {
+    this.#work = this.#work.then(() => this.#become(wanted, result));
+    return this.#work;
+  }
+
+  async #become(wanted: readonly ResolvedSerialPort[], result: Changes | undefined): Promise<void> {
+    const leaving: Promise<void>[] = [];
+    const known = new Set(this.#ports.keys());
+    for (const [number, running] of [...this.#ports]) {
+      const config = wanted.find(({ port }) => port === number);
+      if (config !== undefined && sameSerialPort(config, running.config)) {
+        if (result !== undefined) result.unchanged++;
+        continue;
+      }
+      (config === undefined ? result?.removed : result?.changed)?.push(nameOf(number));
+      this.#ports.delete(number);
+      leaving.push(running.stop());
+    }
+    await Promise.all(leaving);
+    const coming: Promise<void>[] = [];
+    for (const config of wanted) {
+      if (this.#ports.has(config.port)) continue;
+      if (!known.has(config.port)) result?.added.push(nameOf(config.port));
+      const port = new ServedPort({ ...this.#o, config });
+      this.#ports.set(config.port, port);
+      coming.push(port.start());
+    }
+    await Promise.all(coming);
+  }
+
+  views(): SerialPortView[] {
+    return [...this.#ports.values()].map((port) => port.view()).sort((a, b) => a.port - b.port);
+  }
+
+  /** Never rejects. */
+  stop(): Promise<void> {
+    return this.become([]);
+  }
+}
+
+const nameOf = (port: number): string => `serial port ${port}`;

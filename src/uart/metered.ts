@@ -1,0 +1,106 @@
+// A port that counts what passes: bytes, line errors, breaks, and how long ago the last byte was. Changes nothing.
+import type { Clock } from '../base/clock.js';
+import type { LineReport, LineRequest, LineSettings, ModemLines, OutputLines } from '../serial/line.js';
+import type { Uart, UartEvents } from './uart.js';
+
+export interface LineMeter {
+  transmitted: number;
+  received: number;
+  /** Of the clock; undefined: never. */
+  lastTransmittedMs: number | undefined;
+  lastReceivedMs: number | undefined;
+  /** How often the driver told of each; several at once count as one. */
+  parity: number;
+  framing: number;
+  overrun: number;
+  breaks: number;
+}
+
+export function newMeter(): LineMeter {
+  const none = { lastTransmittedMs: undefined, lastReceivedMs: undefined };
+  return { transmitted: 0, received: 0, ...none, parity: 0, framing: 0, overrun: 0, breaks: 0 };
+}
+
+export class MeteredUart implements Uart {
+  readonly #uart: Uart;
+  readonly #meter: LineMeter;
+  readonly #clock: Clock;
+
+  /** @param meter goes on counting over the uarts that it is given to, one after the other */
+  constructor(uart: Uart, meter: LineMeter, clock: Clock) {
+    this.#uart = uart;
+    this.#meter = meter;
+    this.#clock = clock;
+  }
+
+  get name(): string {
+    return this.#uart.name;
+  }
+
+  get settings(): LineSettings {
+    return this.#uart.settings;
+  }
+
+  get outputLines(): OutputLines {
+    return this.#uart.outputLines;
+  }
+
+  get modemLines(): ModemLines {
+    return this.#uart.modemLines;
+  }
+
+  get outputQueue(): number {
+    return this.#uart.outputQueue;
+  }
+
+  get inputQueue(): number {
+    return this.#uart.inputQueue;
+  }
+
+  open(events: UartEvents): Promise<void> {
+    return this.#uart.open({
+      ...events,
+      received: (bytes) => {
+        this.#meter.received += bytes.length;
+        this.#meter.lastReceivedMs = this.#clock.now();
+        events.received(bytes);
+      },
+      report: (report) => {
+        this.#count(report);
+        events.report(report);
+      },
+    });
+  }
+
+  request(request: LineRequest): Promise<boolean> {
+    return this.#uart.request(request);
+  }
+
+  write(bytes: Uint8Array): number {
+    const taken = this.#uart.write(bytes);
+    this.#meter.transmitted += taken;
+    if (taken > 0) this.#meter.lastTransmittedMs = this.#clock.now();
+    return taken;
+  }
+
+  pauseInput(): void {
+    this.#uart.pauseInput();
+  }
+
+  resumeInput(): void {
+    this.#uart.resumeInput();
+  }
+
+  close(): Promise<void> {
+    return this.#uart.close();
+  }
+
+  #count(report: LineReport): void {
+    const meter = this.#meter;
+    if (report.type === 'break') meter.breaks++;
+    if (report.type !== 'errors') return;
+    if (report.errors.parity) meter.parity++;
+    if (report.errors.framing) meter.framing++;
+    if (report.errors.overrun || report.errors.bufferOverrun) meter.overrun++;
+  }
+}
