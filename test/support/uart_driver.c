@@ -1,0 +1,118 @@
+// A driver of a UART, played: loaded before the C library (LD_PRELOAD), it answers the ioctls that a PTY does not know, so
+// that a real port's code runs on a machine without one. What the line does is told by the test, in a file that both map; what
+// the port did is left there. TIOCMIWAIT waits as the kernel's does: until a line changes or a signal comes, and no close ends it.
+#define _GNU_SOURCE
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/serial.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+// All words, so that a test writes them as one Int32Array.
+struct state {
+  int32_t lines;      // TIOCM_ bits that the device drives
+  int32_t counters[9];  // parity, frame, overrun, buf_overrun, brk, cts, dsr, dcd, rng
+  int32_t outputs;    // TIOCM_ bits that the port drives
+  int32_t sets;       // how often it has set them
+  int32_t breaks;     // begun, and ended
+  int32_t breaks_ended;
+  int32_t queued;     // TIOCOUTQ
+  int32_t drains;     // TCSBRK with 1
+  int32_t waits;      // threads in TIOCMIWAIT now
+  int32_t rs485;      // flags
+  int32_t refuses;    // cflag bits that the driver does not know: it takes them out
+};
+
+static struct state *state(void) {
+  static struct state *mapped;
+  if (mapped != NULL) return mapped;
+  int fd = open(getenv("UART_STATE"), O_RDWR | O_CLOEXEC);
+  if (fd == -1) abort();
+  mapped = mmap(NULL, sizeof *mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  close(fd);
+  return mapped;
+}
+
+static int32_t now(volatile int32_t *word) {
+  return *word;
+}
+
+static int wait_for_change(struct state *s) {
+  int32_t before = now(&s->lines);
+  __atomic_add_fetch(&s->waits, 1, __ATOMIC_SEQ_CST);
+  int result = 0;
+  while (now(&s->lines) == before) {
+    if (nanosleep(&(struct timespec){.tv_sec = 0, .tv_nsec = 2000000}, NULL) == -1) {
+      errno = EINTR;
+      result = -1;
+      break;
+    }
+  }
+  __atomic_sub_fetch(&s->waits, 1, __ATOMIC_SEQ_CST);
+  return result;
+}
+
+static int counters(struct state *s, struct serial_icounter_struct *count) {
+  memset(count, 0, sizeof *count);
+  count->parity = now(&s->counters[0]);
+  count->frame = now(&s->counters[1]);
+  count->overrun = now(&s->counters[2]);
+  count->buf_overrun = now(&s->counters[3]);
+  count->brk = now(&s->counters[4]);
+  return 0;
+}
+
+int ioctl(int fd, unsigned long request, ...) {
+  va_list list;
+  va_start(list, request);
+  void *argument = va_arg(list, void *);
+  va_end(list);
+  struct state *s = state();
+  switch (request) {
+    case TIOCMGET:
+      *(int *)argument = now(&s->lines) | now(&s->outputs);
+      return 0;
+    case TIOCMSET:
+      s->outputs = *(int *)argument & 6;
+      s->sets++;
+      return 0;
+    case TIOCMIWAIT:
+      return wait_for_change(s);
+    case TIOCGICOUNT:
+      return counters(s, argument);
+    case TIOCSBRK:
+      s->breaks++;
+      return 0;
+    case TIOCCBRK:
+      s->breaks_ended++;
+      return 0;
+    case TIOCOUTQ:
+      *(int *)argument = now(&s->queued);
+      return 0;
+    case TCSBRK:
+      s->drains++;
+      return 0;
+    case TIOCSRS485:
+      s->rs485 = (int32_t)((struct serial_rs485 *)argument)->flags;
+      return 0;
+    default:
+      break;
+  }
+  // A PTY has neither frame nor handshake to refuse.
+  struct termios2 changed;
+  if (request == TCSETS2) {
+    changed = *(struct termios2 *)argument;
+    changed.c_cflag &= ~(tcflag_t)now(&s->refuses);
+    argument = &changed;
+  }
+  return (int)syscall(SYS_ioctl, fd, request, argument);
+}
