@@ -56,9 +56,12 @@ function addon() {
   const call = `require(${JSON.stringify(planted)}).plantedError(8)`;
   provesItself('addon under ASan', run(process.execPath, ['-e', call], env), /AddressSanitizer: heap-buffer-overflow/);
   const vitest = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
-  const tests = run(process.execPath, [vitest, 'run', 'test/unit/native'], { ...env, TTYNP_ADDON: sound });
+  const tests = run(process.execPath, [vitest, 'run', 'test/unit/native', 'test/unit/uart'], {
+    ...env,
+    TTYNP_ADDON: sound,
+  });
   report(
-    'addon under ASan and UBSan: test/unit/native',
+    'addon under ASan and UBSan: test/unit/native, test/unit/uart',
     tests.ok && !/Sanitizer|runtime error/.test(tests.output),
     tests.output,
   );

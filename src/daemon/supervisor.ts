@@ -24,6 +24,7 @@ import { daemonMetrics } from './metrics.js';
 import { Port } from './port.js';
 import { isWithoutDevice, serverView } from './port-view.js';
 import type { RunningServer } from './running-server.js';
+import { servedMetrics } from './served/metrics.js';
 import type { ServedPorts } from './served/served-ports.js';
 
 export type LoadResult = { readonly config: ResolvedConfig } | { readonly errors: readonly string[] };
@@ -168,7 +169,7 @@ export class Supervisor implements DaemonControl {
     const { rss, heapUsed } = process.memoryUsage();
     const { user, system } = process.cpuUsage();
     const own = { residentBytes: rss, heapBytes: heapUsed, cpuSeconds: (user + system) / 1e6 };
-    return formatMetrics(daemonMetrics(this.status(), ports, own));
+    return formatMetrics([...daemonMetrics(this.status(), ports, own), ...servedMetrics(this.serialPorts())]);
   }
 
   trace(name: string, listener: (record: TraceRecord) => void): () => void {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { SerialPortView } from '../../src/api/types.js';
 import { Child, cli, eventually, Whole } from '../support/e2e.js';
+import { parsePrometheus, sampleValue } from '../support/prometheus-text.js';
 import { RawPeer } from '../support/raw-peer.js';
 import { App, TERMIOS } from '../support/rig.js';
 import { SerialLine } from '../support/serial-line.js';
@@ -135,6 +136,13 @@ test('a tcp-server port: every client gets the line, socat too, and what they se
   await fourth.end();
   const view = await portIs(whole, 'refused one', ({ refused }) => refused.busy === 1, 3);
   expect(view.lines).toMatchObject({ dtr: true, rts: true });
+  const metrics = parsePrometheus(await whole.client.metrics());
+  const labels = { port: '3', mode: 'tcp-server' };
+  expect(sampleValue(metrics, 'ttynp_serial_port_up', labels)).toBe(1);
+  expect(sampleValue(metrics, 'ttynp_serial_port_bytes_total', { ...labels, direction: 'received' })).toBe(13);
+  expect(sampleValue(metrics, 'ttynp_serial_port_bytes_total', { ...labels, direction: 'transmitted' })).toBe(10);
+  expect(sampleValue(metrics, 'ttynp_serial_port_connections_total', { ...labels, outcome: 'taken' })).toBe(3);
+  expect(sampleValue(metrics, 'ttynp_serial_port_connections_total', { ...labels, outcome: 'busy' })).toBe(1);
 });
 
 test('a reload begins, changes and ends only what changed; a wrong file disturbs nothing', async () => {

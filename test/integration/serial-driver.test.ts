@@ -76,7 +76,9 @@ afterEach(async () => {
 });
 
 function start(...more: string[]): void {
-  const env = { LD_PRELOAD: driver, UART_STATE: join(directory, 'state') };
+  // A sanitizer's library comes first.
+  const preload = [process.env.LD_PRELOAD, driver].filter(Boolean).join(' ');
+  const env = { LD_PRELOAD: preload, UART_STATE: join(directory, 'state') };
   child = new Child([process.execPath, support('uart-child.mjs'), line.path, ...more], { env });
 }
 
