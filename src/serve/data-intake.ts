@@ -2,14 +2,14 @@
 // a line that stands shuts the TCP window; bytes from the port to the network, and only as many as TCP has room for.
 // Never changes a byte and knows no commands. Follows docs/protocol/realcom.md section 5.
 import type { Socket } from 'node:net';
-import type { Uart } from '../uart/uart.js';
+import type { PortLine } from './shared-line.js';
 
 /** What `takeAll` may hold beyond the port's own queue. */
 const ELASTIC_BYTES = 64 * 1024;
 
 export class DataIntake {
   readonly #socket: Socket;
-  readonly #uart: Uart;
+  readonly #uart: PortLine;
   #pending: Uint8Array[] = [];
   #pendingBytes = 0;
   #takingAll = 0;
@@ -17,7 +17,7 @@ export class DataIntake {
   #received = 0;
   #sent = 0;
 
-  constructor(socket: Socket, uart: Uart) {
+  constructor(socket: Socket, uart: PortLine) {
     this.#socket = socket;
     this.#uart = uart;
     // A 'readable' stream reads one chunk ahead and then stops reading its descriptor until somebody calls read().

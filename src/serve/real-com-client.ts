@@ -8,9 +8,9 @@ import { messageOf } from '../base/fault.js';
 import { describeFrame } from '../protocol/realcom/describe.js';
 import { DeviceEngine, type DeviceOutput } from '../protocol/realcom/device.js';
 import type { LineReport, LineRequest, LineSettings } from '../serial/line.js';
-import type { Uart } from '../uart/uart.js';
 import { type AnswerFaults, CommandSender } from './command-sender.js';
 import { DataIntake } from './data-intake.js';
+import type { LineClient, LineShare, SharedLine } from './shared-line.js';
 
 export type SocketKind = 'command' | 'data';
 
@@ -23,7 +23,7 @@ export type ClientEvent =
 
 export interface ClientOptions {
   readonly clock: Clock;
-  readonly uart: Uart;
+  readonly line: SharedLine;
   readonly peer: string;
   readonly faults: AnswerFaults;
   readonly notifyDelayMs: number;
@@ -38,11 +38,12 @@ export interface ClientOptions {
   ended(reason: string): void;
 }
 
-export class RealComClient {
+export class RealComClient implements LineClient {
   readonly peer: string;
   /** Of its first connection, wall clock. */
   readonly sinceMs: number;
   readonly #options: ClientOptions;
+  readonly #share: LineShare;
   readonly #engine: DeviceEngine;
   /** What the engine said and is not performed yet, from `#next` on; emptied when all is. */
   #outputs: DeviceOutput[] = [];
@@ -61,10 +62,10 @@ export class RealComClient {
     this.#options = options;
     this.peer = options.peer;
     this.sinceMs = options.clock.wallTime();
-    const { uart } = options;
+    this.#share = options.line.join(this);
     this.#engine = new DeviceEngine({
-      settings: uart.settings,
-      modemLines: uart.modemLines,
+      settings: this.#share.settings,
+      modemLines: this.#share.modemLines,
       preamble: isIPv6(options.peer) && !options.peer.startsWith('::ffff:') ? 'auto' : 'off',
       maxMissedPolls: options.maxMissedPolls,
     });
@@ -90,6 +91,16 @@ export class RealComClient {
     return this.#intake;
   }
 
+  /** Bytes of the line for it that its TCP has not taken yet. */
+  get unsent(): number {
+    return this.#intake?.unsent ?? 0;
+  }
+
+  /** Bytes of the line that it did not get, because it did not read. */
+  get dropped(): number {
+    return this.#share.dropped;
+  }
+
   /** Takes a socket that does not read yet. */
   adopt(kind: SocketKind, socket: Socket): void {
     socket.on('end', () => this.end(`the host closed the ${kind} connection`));
@@ -98,7 +109,7 @@ export class RealComClient {
     if (this.#options.aliveCheckMs > 0) socket.setKeepAlive(true, this.#options.aliveCheckMs);
     if (kind === 'data') {
       this.#data = socket;
-      this.#intake = new DataIntake(socket, this.#options.uart);
+      this.#intake = new DataIntake(socket, this.#share);
     } else {
       this.#command = socket;
       this.#sender = new CommandSender(socket, this.#options.clock, this.#options.faults);
@@ -116,11 +127,11 @@ export class RealComClient {
     this.#intake?.fromPort(bytes);
   }
 
-  portWritable(): void {
+  writable(): void {
     this.#intake?.portWritable();
   }
 
-  portDrained(): void {
+  drained(): void {
     this.#lookAtQueue();
   }
 
@@ -160,6 +171,7 @@ export class RealComClient {
     this.#intake?.close();
     this.#command?.destroy();
     this.#data?.destroy();
+    this.#share.leave();
     this.#options.ended(reason);
   }
 
@@ -218,7 +230,7 @@ export class RealComClient {
   }
 
   async #request(request: LineRequest): Promise<void> {
-    const { uart } = this.#options;
+    const uart = this.#share;
     if (request.type === 'flush' && request.queue !== 'rx') this.#intake?.drop();
     const refused = request.type === 'settings' && this.#options.refuses(request.settings);
     const done = !refused && (await uart.request(request));
@@ -228,7 +240,7 @@ export class RealComClient {
   }
 
   #queueOf(queue: 'tx' | 'rx'): number {
-    const { uart } = this.#options;
+    const uart = this.#share;
     if (queue === 'tx') return uart.outputQueue + (this.#intake?.waiting ?? 0);
     return uart.inputQueue + (this.#intake?.unsent ?? 0);
   }

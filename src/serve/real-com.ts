@@ -1,15 +1,17 @@
-// The Real COM server of one serial port: a data and a command listener, and one host at a time.
-// Never lets a second host disturb the first: it waits a moment and is then closed, since the vendor's daemon tries a
+// The Real COM server of one serial port: a data and a command listener, and one host at a time, or several that share the line.
+// Never lets a host too many disturb the others: it waits a moment and is then closed, since the vendor's daemon tries a
 // port that closes at once again every 23 ms. Follows docs/protocol/realcom.md sections 1.3, 1.4, 1.5, 12 and 13.
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../base/clock.js';
 import { type Fault, messageOf } from '../base/fault.js';
-import type { LineReport, LineSettings, OutputLines } from '../serial/line.js';
+import type { LineReport, LineRequest, LineSettings, OutputLines } from '../serial/line.js';
 import type { Uart } from '../uart/uart.js';
 import type { AnswerFaults } from './command-sender.js';
 import { Listener, type ListenHints } from './listener.js';
+import { Packing, type PackingRules } from './packing.js';
 import type { PortServer, ServedClient } from './port-server.js';
 import { type ClientEvent, RealComClient, type SocketKind } from './real-com-client.js';
+import { SharedLine } from './shared-line.js';
 
 export type PortEvent =
   | ClientEvent
@@ -43,6 +45,13 @@ export interface RealComOptions {
   readonly aliveCheckMs?: number;
   /** 'high': DTR and RTS are raised, and stay so, while there is no host. Default 'low'. */
   readonly linesWhenFree?: 'low' | 'high';
+  /** Hosts at a time; default 1. */
+  readonly maxConnection?: number;
+  /** A host that does not read loses data; default: it holds up the line, and so the others. */
+  readonly ignoreJammedIp?: boolean;
+  /** Hosts set the line; default: where there is one at a time. Else they are told that they did. */
+  readonly allowDriverControl?: boolean;
+  readonly packing?: PackingRules | undefined;
   /** Whose connections are taken, by address; default everybody's. */
   readonly admits?: (address: string) => boolean;
   readonly hints?: ListenHints;
@@ -55,6 +64,8 @@ interface Held {
   readonly timer: Timer;
 }
 
+const UP: OutputLines = { dtr: true, rts: true };
+
 /** More sockets than this do not wait: they are closed at once. */
 const MAX_HELD = 8;
 
@@ -66,12 +77,12 @@ const DATA_RECEIVE_BUFFER = 8192;
 
 export class RealComPort implements PortServer {
   readonly #options: RealComOptions;
-  readonly #uart: Uart;
+  readonly #line: SharedLine;
   readonly #data: Listener;
   readonly #command: Listener;
   readonly #held = new Set<Held>();
   readonly #sockets = new Set<Socket>();
-  #client: RealComClient | undefined;
+  readonly #clients = new Set<RealComClient>();
   #refuse: ((settings: LineSettings) => boolean) | undefined;
   #closed = false;
 
@@ -85,8 +96,18 @@ export class RealComPort implements PortServer {
   readonly counts = { data: 0, command: 0, paired: 0 };
 
   constructor(options: RealComOptions) {
+    const { clock, uart, packing, maxConnection = 1, ignoreJammedIp = false } = options;
     this.#options = options;
-    this.#uart = options.uart;
+    this.#line = new SharedLine({
+      uart,
+      ignoreJammedIp,
+      driverControl: options.allowDriverControl ?? maxConnection === 1,
+      packing: packing && new Packing(packing, clock),
+      failed: (fault) => {
+        this.#tell({ type: 'failed', fault });
+        for (const client of [...this.#clients]) client.end(fault.message);
+      },
+    });
     this.busyHoldMs = options.busyHoldMs ?? 500;
     const listener = (kind: SocketKind, port: number, highWaterMark: number, receiveBuffer: number) =>
       new Listener({
@@ -102,7 +123,7 @@ export class RealComPort implements PortServer {
   }
 
   get uart(): Uart {
-    return this.#uart;
+    return this.#line.uart;
   }
 
   get dataPort(): number {
@@ -113,9 +134,14 @@ export class RealComPort implements PortServer {
     return this.#command.port;
   }
 
-  /** The address of the host that has the port, or one connection to it. */
+  /** The address of the host that has the port, or one connection to it; of several, that of the first. */
   get peer(): string | undefined {
-    return this.#client?.peer;
+    return this.#first?.peer;
+  }
+
+  get #first(): RealComClient | undefined {
+    const [first] = this.#clients;
+    return first;
   }
 
   get tcpPorts(): readonly number[] {
@@ -123,36 +149,32 @@ export class RealComPort implements PortServer {
   }
 
   get clients(): readonly ServedClient[] {
-    const client = this.#client;
-    return client === undefined ? [] : [{ address: client.peer, sinceMs: client.sinceMs, ...this.bytes, dropped: 0 }];
+    return [...this.#clients].map(({ peer, sinceMs, intake, dropped }) => ({
+      address: peer,
+      sinceMs,
+      received: intake?.received ?? 0,
+      sent: intake?.sent ?? 0,
+      dropped,
+    }));
   }
 
   /** Both connections are there, and PORT_INIT has been answered. */
   get up(): boolean {
-    const client = this.#client;
+    const client = this.#first;
     return client?.has('data') === true && client.has('command') && client.initialised;
   }
 
   /** Bytes of the present host: taken from its data connection, and given to it. */
   get bytes(): { readonly received: number; readonly sent: number } {
-    const intake = this.#client?.intake;
+    const intake = this.#first?.intake;
     return { received: intake?.received ?? 0, sent: intake?.sent ?? 0 };
   }
 
   /** Opens the port and listens. Rejects with a Fault; nothing is left open then. */
   async open(): Promise<void> {
     try {
-      await this.#uart.open({
-        received: (bytes) => this.#client?.received(bytes),
-        report: (report) => this.#client?.report(report),
-        writable: () => this.#client?.portWritable(),
-        drained: () => this.#client?.portDrained(),
-        failed: (fault) => {
-          this.#tell({ type: 'failed', fault });
-          this.#client?.end(fault.message);
-        },
-      });
-      if (this.#options.linesWhenFree === 'high') await this.#uart.request({ type: 'lines', lines: this.#freeLines });
+      await this.#line.open();
+      if (this.#options.linesWhenFree === 'high') await this.uart.request({ type: 'lines', lines: this.#freeLines });
       await this.resumeAccepting();
     } catch (error) {
       await this.close();
@@ -169,9 +191,9 @@ export class RealComPort implements PortServer {
   async close(): Promise<void> {
     this.#closed = true;
     for (const held of [...this.#held]) this.#release(held);
-    this.#client?.end('the server is closing');
+    for (const client of [...this.#clients]) client.end('the server is closing');
     for (const socket of this.#sockets) socket.destroy();
-    await Promise.all([this.pauseAccepting(), this.#uart.close()]);
+    await Promise.all([this.pauseAccepting(), this.#line.close()]);
   }
 
   // hooks: what goes wrong with real device servers
@@ -192,11 +214,11 @@ export class RealComPort implements PortServer {
     }
   }
 
-  /** Ends the present host's connection(s). False where there is no host. */
+  /** Ends the connection(s) of every host. False where there is none. */
   kill(which: SocketKind | 'both' = 'both', how: 'reset' | 'end' = 'reset'): boolean {
-    const client = this.#client;
-    client?.kill(which, how);
-    return client !== undefined;
+    const present = [...this.#clients];
+    for (const client of present) client.kill(which, how);
+    return present.length > 0;
   }
 
   /** Settings that it says true to are refused, whatever the port can do. */
@@ -206,12 +228,12 @@ export class RealComPort implements PortServer {
 
   /** As if the line had told it: NOTIFY goes to the host. */
   notify(report: LineReport): void {
-    this.#client?.report(report);
+    for (const client of this.#clients) client.report(report);
   }
 
   /** Any bytes to the host on the command connection. */
   sendRaw(bytes: Uint8Array): void {
-    this.#client?.sendRaw(bytes);
+    for (const client of this.#clients) client.sendRaw(bytes);
   }
 
   // hosts
@@ -236,15 +258,18 @@ export class RealComPort implements PortServer {
     else this.#hold(kind, socket, peer);
   }
 
+  /** A host that has one connection, and waits for this one. */
+  #half(kind: SocketKind, peer: string): RealComClient | undefined {
+    return [...this.#clients].find((client) => !client.ended && client.peer === peer && !client.has(kind));
+  }
+
   #free(kind: SocketKind, peer: string): boolean {
     if (this.occupied) return false;
-    const client = this.#client;
-    return client === undefined || (!client.ended && client.peer === peer && !client.has(kind));
+    return this.#clients.size < (this.#options.maxConnection ?? 1) || this.#half(kind, peer) !== undefined;
   }
 
   #admit(kind: SocketKind, socket: Socket, peer: string): void {
-    const client = this.#client ?? this.#newClient(peer);
-    this.#client = client;
+    const client = this.#half(kind, peer) ?? this.#newClient(peer);
     client.adopt(kind, socket);
     if (client.has('data') && client.has('command')) this.counts.paired++;
     this.#tell({ type: 'connected', kind, peer: `${peer}:${socket.remotePort ?? 0}` });
@@ -253,7 +278,7 @@ export class RealComPort implements PortServer {
   #newClient(peer: string): RealComClient {
     const client: RealComClient = new RealComClient({
       clock: this.#options.clock,
-      uart: this.#uart,
+      line: this.#line,
       peer,
       faults: this.answers,
       notifyDelayMs: this.#options.notifyDelayMs ?? 5,
@@ -265,24 +290,33 @@ export class RealComPort implements PortServer {
       event: (event) => this.#tell(event),
       ended: (reason) => void this.#ended(client, reason),
     });
+    // Nobody else raises them.
+    if (this.#clients.size === 0 && !this.#line.driverControl) void this.#reset({ type: 'lines', lines: UP });
+    this.#clients.add(client);
     return client;
   }
 
   async #ended(client: RealComClient, reason: string): Promise<void> {
     this.#tell({ type: 'disconnected', peer: client.peer, reason });
     // Nothing of this host reaches the next one: no byte, no break, no stopped transmitter, no raised line.
-    if (!this.#closed) {
-      try {
-        await this.#uart.request({ type: 'break', on: false });
-        await this.#uart.request({ type: 'flush', queue: 'both' });
-        await this.#uart.request({ type: 'transmitter', on: true });
-        await this.#uart.request({ type: 'lines', lines: this.#freeLines });
-      } catch (error) {
-        this.#tell({ type: 'note', text: `the port could not be reset: ${messageOf(error)}` });
-      }
-    }
-    if (this.#client === client) this.#client = undefined;
+    const last = [...this.#clients].every((other) => other === client || other.ended);
+    const controlled = this.#line.driverControl;
+    const reset: LineRequest[] = [];
+    if (controlled) reset.push({ type: 'break', on: false });
+    if (last) reset.push({ type: 'flush', queue: 'both' });
+    if (controlled) reset.push({ type: 'transmitter', on: true });
+    if (last) reset.push({ type: 'lines', lines: this.#freeLines });
+    if (!this.#closed) await this.#reset(...reset);
+    this.#clients.delete(client);
     this.#admitHeld();
+  }
+
+  async #reset(...requests: readonly LineRequest[]): Promise<void> {
+    try {
+      for (const request of requests) await this.uart.request(request);
+    } catch (error) {
+      this.#tell({ type: 'note', text: `the port could not be reset: ${messageOf(error)}` });
+    }
   }
 
   /** A host that reconnects within milliseconds may be accepted before the end of its old connection is seen. */

@@ -1,0 +1,118 @@
+// Who gets in at one TCP port of a served serial port: those whose address is admitted, so many at a time, so many from
+// one address. One too many waits a moment: a client that reconnects at once may come before the end of its old connection is seen.
+// Never reads from a socket: whoever it is admitted to does.
+import type { Socket } from 'node:net';
+import type { Clock, Timer } from '../base/clock.js';
+import { Listener, type ListenHints } from './listener.js';
+
+/** Times in milliseconds. */
+export interface ClientGateOptions {
+  readonly clock: Clock;
+  readonly address: string;
+  /** 0: any free one. */
+  readonly port: number;
+  readonly maxConnection: number;
+  /** TCP keep-alive begins after so long without a sign of a client; 0: never. */
+  readonly aliveCheckMs: number;
+  /** How long a client waits for a place while all are taken. */
+  readonly busyHoldMs: number;
+  readonly admits?: ((address: string) => boolean) | undefined;
+  readonly hints?: ListenHints | undefined;
+  /** It has a place until its socket is closed, and does not read yet. */
+  admitted(socket: Socket, address: string): void;
+  refused(why: 'busy' | 'denied', address: string): void;
+}
+
+const READ_AHEAD = 4096;
+/** What the kernel holds for a client before its window shuts. */
+const RECEIVE_BUFFER = 8192;
+const MAX_HELD = 8;
+
+export class ClientGate {
+  readonly #o: ClientGateOptions;
+  readonly #listener: Listener;
+  readonly #inside = new Set<Socket>();
+  readonly #held = new Map<Socket, Timer>();
+  #closed = false;
+
+  constructor(options: ClientGateOptions) {
+    this.#o = options;
+    this.#listener = new Listener({
+      address: options.address,
+      port: options.port,
+      highWaterMark: READ_AHEAD,
+      receiveBuffer: RECEIVE_BUFFER,
+      hints: options.hints,
+      accepted: (socket) => this.#arrived(socket),
+    });
+  }
+
+  get port(): number {
+    return this.#listener.port;
+  }
+
+  /** Rejects with a Fault. */
+  open(): Promise<void> {
+    return this.#listener.open();
+  }
+
+  /** All sockets are destroyed. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const socket of [...this.#held.keys()]) this.#release(socket);
+    for (const socket of this.#inside) socket.destroy();
+    await this.#listener.close();
+  }
+
+  #arrived(socket: Socket): void {
+    socket.on('error', () => {}); // 'close' follows
+    const address = socket.remoteAddress;
+    if (address === undefined || this.#closed) {
+      socket.destroy();
+      return;
+    }
+    if (this.#o.admits?.(address) === false) {
+      this.#o.refused('denied', address);
+      socket.destroy();
+    } else if (this.#inside.size < this.#o.maxConnection) this.#admit(socket, address);
+    else this.#hold(socket, address);
+  }
+
+  #admit(socket: Socket, address: string): void {
+    this.#inside.add(socket);
+    if (this.#o.aliveCheckMs > 0) socket.setKeepAlive(true, this.#o.aliveCheckMs);
+    this.#o.admitted(socket, address);
+    // After the listeners of whoever has it: its client is gone before the next comes.
+    socket.on('close', () => {
+      this.#inside.delete(socket);
+      if (!this.#closed) this.#admitHeld();
+    });
+  }
+
+  #hold(socket: Socket, address: string): void {
+    this.#o.refused('busy', address);
+    if (this.#held.size >= MAX_HELD) {
+      socket.destroy();
+      return;
+    }
+    const timer = this.#o.clock.after(this.#o.busyHoldMs, () => this.#release(socket));
+    this.#held.set(socket, timer);
+    socket.once('close', () => this.#release(socket));
+  }
+
+  #release(socket: Socket): void {
+    this.#held.get(socket)?.cancel();
+    if (this.#held.delete(socket)) socket.destroy();
+  }
+
+  #admitHeld(): void {
+    for (const [socket, timer] of this.#held) {
+      if (this.#inside.size >= this.#o.maxConnection) return;
+      const address = socket.remoteAddress;
+      if (address === undefined || socket.destroyed) continue;
+      timer.cancel();
+      this.#held.delete(socket);
+      this.#admit(socket, address);
+    }
+  }
+}

@@ -1,0 +1,212 @@
+// One open serial port, shared by the clients that are connected to it. Each client has a share, which looks like the port
+// itself: all of them hear the line, and what they send goes to it in the order of its arrival, a piece at a time. Never
+// buffers: who has no room holds the line up, or loses what comes (ignoreJammedIp), and waits its turn to write.
+import type { Fault } from '../base/fault.js';
+import type { LineReport, LineRequest, LineSettings, ModemLines, OutputLines } from '../serial/line.js';
+import type { Uart } from '../uart/uart.js';
+import type { Packing } from './packing.js';
+
+/** The port as one client has it: open already, and perhaps not its alone. */
+export type PortLine = Omit<Uart, 'open' | 'close'>;
+
+/** A client as the port has it. */
+export interface LineClient {
+  /** From the line. The bytes are shared: they are not to be changed. */
+  received(bytes: Uint8Array): void;
+  report(report: LineReport): void;
+  /** There is room again after a `write` that took less than it was given. */
+  writable(): void;
+  drained(): void;
+  /** Bytes that its TCP has not taken yet. */
+  readonly unsent: number;
+}
+
+export interface SharedLineOptions {
+  readonly uart: Uart;
+  /** A client that does not read loses data; else it holds up the line, and so the others. */
+  readonly ignoreJammedIp: boolean;
+  /** False: what clients ask for is granted in words only, the configuration's settings stay. */
+  readonly driverControl: boolean;
+  /** How bytes of the line are put together; absent: as they come. */
+  readonly packing?: Packing | undefined;
+  failed(fault: Fault): void;
+  /** A byte went in either direction. */
+  active?(): void;
+}
+
+/** What a client that does not read may have ahead of it where the others do not wait for it. */
+const UNREAD_LIMIT = 64 * 1024;
+
+export class SharedLine {
+  readonly #o: SharedLineOptions;
+  readonly #shares = new Set<LineShare>();
+  readonly #jammed = new Set<LineShare>();
+  /** In the order of their turns; the first was cut off in the middle of a piece, or is next. */
+  readonly #waiting: LineShare[] = [];
+  #closed = false;
+
+  constructor(options: SharedLineOptions) {
+    this.#o = options;
+  }
+
+  get uart(): Uart {
+    return this.#o.uart;
+  }
+
+  get driverControl(): boolean {
+    return this.#o.driverControl;
+  }
+
+  /** Rejects with the port's Fault. */
+  async open(): Promise<void> {
+    const { packing, failed, uart } = this.#o;
+    packing?.start(
+      () => uart.settings,
+      (packet) => this.#distribute(packet),
+    );
+    await uart.open({
+      received: (bytes) => {
+        this.#o.active?.();
+        if (packing) packing.take(bytes);
+        else this.#distribute(bytes);
+      },
+      report: (report) => {
+        for (const { client } of this.#shares) client.report(report);
+      },
+      writable: () => this.#nextTurn(),
+      drained: () => {
+        for (const { client } of this.#shares) client.drained();
+      },
+      failed,
+    });
+  }
+
+  /** Idempotent. Never rejects. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#o.packing?.end();
+    await this.#o.uart.close();
+  }
+
+  join(client: LineClient): LineShare {
+    const share = new LineShare(this, client);
+    this.#shares.add(share);
+    return share;
+  }
+
+  /** What a share does, in the port's name. */
+
+  leave(share: LineShare): void {
+    if (!this.#shares.delete(share)) return;
+    // What the line said to the last client is nobody's now.
+    if (this.#shares.size === 0) this.#o.packing?.drop();
+    const turn = this.#waiting.indexOf(share);
+    if (turn >= 0) this.#waiting.splice(turn, 1);
+    this.resume(share);
+    if (turn === 0) queueMicrotask(() => this.#nextTurn());
+  }
+
+  write(share: LineShare, bytes: Uint8Array): number {
+    if (this.#closed || bytes.length === 0) return 0;
+    const [first] = this.#waiting;
+    if (first !== undefined && first !== share) {
+      if (!this.#waiting.includes(share)) this.#waiting.push(share);
+      return 0;
+    }
+    const taken = this.#o.uart.write(bytes);
+    if (taken > 0) this.#o.active?.();
+    if (taken < bytes.length && first === undefined) this.#waiting.push(share);
+    if (taken === bytes.length && first === share) this.#waiting.shift();
+    return taken;
+  }
+
+  pause(share: LineShare): void {
+    if (this.#o.ignoreJammedIp || !this.#shares.has(share)) return;
+    this.#jammed.add(share);
+    this.#o.uart.pauseInput();
+  }
+
+  resume(share: LineShare): void {
+    this.#jammed.delete(share);
+    if (!this.#closed && this.#jammed.size === 0) this.#o.uart.resumeInput();
+  }
+
+  #nextTurn(): void {
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      next.tried = false;
+      next.client.writable();
+      if (this.#waiting[0] !== next) continue;
+      // It still waits; unless it has dropped what it had.
+      if (next.tried) return;
+      this.#waiting.shift();
+    }
+  }
+
+  #distribute(bytes: Uint8Array): void {
+    for (const share of this.#shares) {
+      if (this.#o.ignoreJammedIp && share.client.unsent > UNREAD_LIMIT) share.dropped += bytes.length;
+      else share.client.received(bytes);
+    }
+  }
+}
+
+export class LineShare implements PortLine {
+  readonly client: LineClient;
+  readonly #line: SharedLine;
+  /** From the line, while its client did not read. */
+  dropped = 0;
+  /** A write was tried in this turn. */
+  tried = false;
+
+  constructor(line: SharedLine, client: LineClient) {
+    this.#line = line;
+    this.client = client;
+  }
+
+  get name(): string {
+    return this.#line.uart.name;
+  }
+
+  get settings(): LineSettings {
+    return this.#line.uart.settings;
+  }
+
+  get outputLines(): OutputLines {
+    return this.#line.uart.outputLines;
+  }
+
+  get modemLines(): ModemLines {
+    return this.#line.uart.modemLines;
+  }
+
+  get outputQueue(): number {
+    return this.#line.uart.outputQueue;
+  }
+
+  get inputQueue(): number {
+    return this.#line.uart.inputQueue;
+  }
+
+  /** Without control of the port everything is granted, and nothing is done. */
+  request(request: LineRequest): Promise<boolean> {
+    return this.#line.driverControl ? this.#line.uart.request(request) : Promise.resolve(true);
+  }
+
+  write(bytes: Uint8Array): number {
+    this.tried = true;
+    return this.#line.write(this, bytes);
+  }
+
+  pauseInput(): void {
+    this.#line.pause(this);
+  }
+
+  resumeInput(): void {
+    this.#line.resume(this);
+  }
+
+  /** Its client is gone. Idempotent. */
+  leave(): void {
+    this.#line.leave(this);
+  }
+}
