@@ -1,5 +1,4 @@
-// What only the TCP server mode does: several clients at one line, who is jammed, inactivity, the lines of a port that
-// nobody uses. The line is a PTY; what is asserted is what its device and each client see.
+// What only the TCP server mode does: inactivity, the lines of a port that nobody uses, the end of a client. The line is a PTY; what is asserted is what its device and each client see.
 import { afterEach, expect, test } from 'vitest';
 import { SystemClock } from '../../src/base/clock.js';
 import type { OutputLines } from '../../src/serial/line.js';
@@ -48,76 +47,6 @@ async function served(options: Partial<TcpServerOptions> = {}) {
   };
   return { line, uart, server, events, dial, client };
 }
-
-/** Counts what comes, and looks at it as it comes. */
-function counter(peer: RawPeer): { bytes: number; wrong: number } {
-  const got = { bytes: 0, wrong: 0 };
-  peer.socket.removeAllListeners('data');
-  peer.socket.on('data', (bytes) => {
-    for (const byte of bytes) if (byte !== got.bytes++ % 251) got.wrong++;
-  });
-  return got;
-}
-
-test('every client gets all that the line says, in order, and one that goes takes nothing along', async () => {
-  const { line, client } = await served({ maxConnection: 8 });
-  const peers = [await client(), await client(), await client()];
-  const much = Buffer.from(Array.from({ length: 300_000 }, (_, i) => i % 251));
-  line.send(much);
-  await until(() => peers.every((peer) => peer.received.length > 10_000));
-  await peers[0]?.close('reset');
-  for (const peer of peers.slice(1)) expect((await peer.take(much.length)).equals(much)).toBe(true);
-});
-
-test('what several clients send while the line is slow goes out to the last byte, a chunk at a time', async () => {
-  const { line, server, client } = await served({ maxConnection: 4 });
-  const peers = [await client(), await client(), await client()];
-  line.deaf = true;
-  // Fills the line and each client's turn; what each sends is told apart by its bytes.
-  for (const [i, peer] of peers.entries()) peer.send(Buffer.alloc(200_000, i + 1));
-  await until(() => server.clients.every(({ received }) => received > 0));
-  line.deaf = false;
-  await until(() => line.received.length >= 600_000);
-  const got = line.received;
-  const counts = [1, 2, 3].map((value) => got.filter((byte) => byte === value).length);
-  expect(counts).toEqual([200_000, 200_000, 200_000]);
-  // A chunk is what one read of a socket gave; two clients never share the bytes of one.
-  const turns = got.reduce((n, byte, i) => (byte === got[i - 1] ? n : n + 1), 0);
-  expect(turns).toBeGreaterThan(3);
-  expect(turns).toBeLessThan(600_000 / 1000);
-});
-
-test('a client that does not read holds up the others; with ignoreJammedIp it alone loses data', async () => {
-  const much = Buffer.from(Array.from({ length: 12_000_000 }, (_, i) => i % 251));
-  const held = await served({ maxConnection: 2 });
-  const [good, jammed] = [await held.client(), await held.client()];
-  jammed.socket.pause();
-  const goodGot = counter(good);
-  held.line.send(much);
-  let last = -1;
-  for (let same = 0; same < 40; ) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    same = goodGot.bytes === last && held.uart.inputQueue > 0 ? same + 1 : 0;
-    last = goodGot.bytes;
-  }
-  expect(last).toBeGreaterThan(100_000);
-  expect(last).toBeLessThan(much.length);
-  await jammed.close('reset');
-  await until(() => goodGot.bytes >= much.length);
-  expect(goodGot).toEqual({ bytes: much.length, wrong: 0 });
-
-  const free = await served({ maxConnection: 2, ignoreJammedIp: true });
-  const [reader, sleeper] = [await free.client(), await free.client()];
-  sleeper.socket.pause();
-  const readerGot = counter(reader);
-  free.line.send(much);
-  await until(() => readerGot.bytes >= much.length);
-  expect(readerGot).toEqual({ bytes: much.length, wrong: 0 });
-  const [first, second] = free.server.clients;
-  expect(first?.dropped).toBe(0);
-  expect(second?.dropped).toBeGreaterThan(0);
-  expect((second?.dropped ?? 0) + (second?.sent ?? 0)).toBe(much.length);
-});
 
 test('clients without a byte for so long are disconnected; a byte either way begins the time again', async () => {
   const clock = new ManualClock();
