@@ -212,6 +212,8 @@ describe('a restart of the daemon', () => {
     await m.handOver();
     m.whole.configure(behind('rfc2217', other.port));
     await m.again();
+    // What is written while nobody is connected is dropped, as offlineData says.
+    await m.whole.portIs('is up there', ({ state, protocol }) => state === 'up' && protocol === 'rfc2217', TTY);
     program.write('hello');
     await eventually('it arrives there', () => Buffer.from(other.dataBytes).toString().endsWith('hello'));
     await eventually('the old one is ended', () => server.order.includes('-'));
