@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { LineSettings, OutputLines } from '../serial/line.js';
 import type { AddressRange } from './address-range.js';
+import type { PackingRules } from './packing.js';
 
 export interface Environment {
   readonly uid: number;
@@ -74,17 +75,24 @@ export interface ResolvedServer {
   readonly source: Source;
 }
 
+/** What modes with several clients have. */
+interface SharedMode {
+  readonly maxConnection: number;
+  readonly ignoreJammedIp: boolean;
+  readonly allowDriverControl: boolean;
+}
+
 export type ServedMode =
   | { readonly mode: 'disabled' }
-  | { readonly mode: 'real-com'; readonly dataPort: number; readonly commandPort: number }
-  | {
+  | ({ readonly mode: 'real-com'; readonly dataPort: number; readonly commandPort: number } & SharedMode)
+  | ({
       readonly mode: 'tcp-server';
       readonly tcpPort: number;
-      readonly maxConnection: number;
-      readonly ignoreJammedIp: boolean;
+      /** null: where drivers do not control the port. */
+      readonly commandPort: number | null;
       /** 0: never. */
       readonly inactivityTimeMs: number;
-    };
+    } & SharedMode);
 
 export interface ResolvedSerialPort {
   /** From 1. */
@@ -99,6 +107,8 @@ export interface ResolvedSerialPort {
   /** Until a client changes them. */
   readonly settings: LineSettings;
   readonly rs485: boolean;
+  /** null: bytes go as they come. */
+  readonly packing: PackingRules | null;
   /** DTR and RTS while nobody is connected. */
   readonly connectionGoesDown: 'low' | 'high';
   readonly source: Source;

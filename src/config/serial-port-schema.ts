@@ -3,6 +3,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { type AddressRange, parseAddressRange } from './address-range.js';
+import { packing } from './packing.js';
 import { absolutePath, duration, format, onOff, tcpPort } from './values.js';
 
 const range = z.string({ error: 'must be an address range' }).transform((value, context): AddressRange => {
@@ -26,17 +27,23 @@ export const SerialPortSchema = z.strictObject({
     .optional()
     .describe('the address of this machine to listen on (127.0.0.1)'),
   dataPort: tcpPort.optional().describe('real-com: exactly this data port (950 and up)'),
-  commandPort: tcpPort.optional().describe('real-com: exactly this command port (966 and up)'),
+  commandPort: tcpPort
+    .optional()
+    .describe('exactly this command port (966 and up); of tcp-server where allowDriverControl is on'),
   tcpPort: tcpPort.optional().describe('tcp-server: exactly this port (4001 and up)'),
   maxConnection: z
     .int({ error: 'must be a number of connections, 1 to 8' })
     .min(1)
     .max(8)
     .optional()
-    .describe('tcp-server: how many clients at a time; all of them get the serial data (1)'),
+    .describe('how many clients at a time; all of them get the serial data (1)'),
   ignoreJammedIp: onOff
     .optional()
-    .describe('tcp-server: a client that does not read loses data, and does not hold the others up (off)'),
+    .describe('a client that does not read loses data, and does not hold the others up (off)'),
+  allowDriverControl: onOff
+    .optional()
+    .describe('clients set the line by commands (real-com: on where maxConnection is 1, else off; tcp-server: off)'),
+  packing: packing.optional().describe('how serial data become segments: modbus-rtu, or rules (as they come)'),
   inactivityTime: duration.optional().describe('tcp-server: clients are disconnected after so long without data (0)'),
   aliveCheck: duration.optional().describe('a client that no longer answers is dropped after about so long (7m)'),
   connectionGoesDown: z

@@ -14,15 +14,16 @@ import type { ConfigFile } from './yaml-file.js';
 const DEFAULT_TCP_PORT = 4000;
 const ALIVE_CHECK_MS = 7 * 60_000;
 
-/** Which keys mean something in one mode only. */
-const KEYS_OF_MODE = {
-  dataPort: 'real-com',
-  commandPort: 'real-com',
-  tcpPort: 'tcp-server',
-  maxConnection: 'tcp-server',
-  ignoreJammedIp: 'tcp-server',
-  inactivityTime: 'tcp-server',
-} as const satisfies Partial<Record<keyof SerialPortValue, string>>;
+/** Which keys mean something in some modes only. */
+const KEYS_OF_MODES: Partial<Record<keyof SerialPortValue, readonly ServedMode['mode'][]>> = {
+  dataPort: ['real-com'],
+  commandPort: ['real-com', 'tcp-server'],
+  tcpPort: ['tcp-server'],
+  maxConnection: ['real-com', 'tcp-server'],
+  ignoreJammedIp: ['real-com', 'tcp-server'],
+  allowDriverControl: ['real-com', 'tcp-server'],
+  inactivityTime: ['tcp-server'],
+};
 
 export function resolveSerialPorts(main: ConfigFile<ConfigValue>, problems: Problems): ResolvedSerialPort[] {
   const value = main.value;
@@ -42,10 +43,18 @@ function resolvePort(
 ): ResolvedSerialPort {
   const path = ['serialPorts', String(port)];
   const mode = value.mode ?? 'real-com';
-  for (const [key, belongs] of Object.entries(KEYS_OF_MODE)) {
-    if (Reflect.get(value, key) === undefined || belongs === mode || mode === 'disabled') continue;
-    problems.add(main.file, main.lineOf([...path, key]), [...path, key], `belongs to mode ${belongs}, not to ${mode}`);
+  const report = (key: string, text: string) =>
+    problems.add(main.file, main.lineOf([...path, key]), [...path, key], text);
+  for (const [key, modes] of Object.entries(KEYS_OF_MODES)) {
+    if (Reflect.get(value, key) === undefined || modes.includes(mode) || mode === 'disabled') continue;
+    report(key, `belongs to mode ${modes.join(' and ')}, not to ${mode}`);
   }
+  const force = value.packing?.forceTransmit ?? 0;
+  const inactivity = value.inactivityTime ?? 0;
+  if (force !== 'modbus-rtu' && inactivity > 0 && inactivity <= force)
+    report('inactivityTime', `must be longer than forceTransmit (${force} ms), or the last bytes are lost`);
+  if (mode === 'tcp-server' && value.commandPort !== undefined && value.allowDriverControl !== true)
+    report('commandPort', 'needs allowDriverControl: on');
   const rtsCts = value.flowControl === 'rts-cts';
   const xonXoff = value.flowControl === 'xon-xoff';
   return {
@@ -60,31 +69,38 @@ function resolvePort(
       flowControl: { ...NO_FLOW_CONTROL, rtsCts, xonXoffIn: xonXoff, xonXoffOut: xonXoff },
     },
     rs485: value.rs485 ?? false,
+    packing: value.packing ?? null,
     connectionGoesDown: value.connectionGoesDown ?? (mode === 'tcp-server' ? 'high' : 'low'),
     source: { file: main.file, line: main.lineOf(path) },
   };
 }
 
 function servedMode(port: number, mode: ServedMode['mode'], value: SerialPortValue): ServedMode {
+  const numbers = portNumbers(port);
+  const maxConnection = value.maxConnection ?? 1;
+  const shared = { maxConnection, ignoreJammedIp: value.ignoreJammedIp ?? false };
   switch (mode) {
     case 'disabled':
       return { mode };
-    case 'real-com': {
-      const numbers = portNumbers(port);
+    case 'real-com':
       return {
         mode,
         dataPort: value.dataPort ?? numbers.dataPort,
         commandPort: value.commandPort ?? numbers.commandPort,
+        ...shared,
+        allowDriverControl: value.allowDriverControl ?? maxConnection === 1,
       };
-    }
-    case 'tcp-server':
+    case 'tcp-server': {
+      const allowDriverControl = value.allowDriverControl ?? false;
       return {
         mode,
         tcpPort: value.tcpPort ?? DEFAULT_TCP_PORT + port,
-        maxConnection: value.maxConnection ?? 1,
-        ignoreJammedIp: value.ignoreJammedIp ?? false,
+        commandPort: allowDriverControl ? (value.commandPort ?? numbers.commandPort) : null,
+        ...shared,
+        allowDriverControl,
         inactivityTimeMs: value.inactivityTime ?? 0,
       };
+    }
     default:
       return mode satisfies never;
   }
@@ -101,7 +117,10 @@ export function tcpPortsOf(served: ServedMode): readonly (readonly [key: string,
         ['commandPort', served.commandPort],
       ];
     case 'tcp-server':
-      return [['tcpPort', served.tcpPort]];
+      return [
+        ['tcpPort', served.tcpPort],
+        ...(served.commandPort === null ? [] : [['commandPort', served.commandPort] as const]),
+      ];
     default:
       return served satisfies never;
   }

@@ -2,18 +2,8 @@
 // The packer is pure and is given the time; Packing runs its timer. What is held is never more than 1 KB, and no byte is lost but
 // a delimiter that is to be stripped. What comes first counts: a full buffer, then the packet length, then delimiters, then silence.
 import type { Clock, Timer } from '../base/clock.js';
+import type { PackingRules } from '../config/packing.js';
 import { bitsPerCharacter, type LineSettings } from '../serial/line.js';
-
-export interface PackingRules {
-  /** Bytes; 0: no maximum. */
-  readonly packetLength: number;
-  /** One byte, or two that follow each other; empty: none. */
-  readonly delimiter: readonly number[];
-  /** Bytes after the delimiter that belong to it, such as a checksum; 'strip': it is not sent. */
-  readonly delimiterProcess: 0 | 1 | 2 | 'strip';
-  /** Milliseconds of silence after which all is sent; 0: never; 'modbus-rtu': 3.5 characters of the present settings. */
-  readonly forceTransmit: number | 'modbus-rtu';
-}
 
 const BUFFER_BYTES = 1024;
 

@@ -29,7 +29,8 @@ export interface ClientOptions {
   readonly notifyDelayMs: number;
   readonly pollingMs: number;
   readonly maxMissedPolls: number;
-  readonly pairTimeoutMs: number;
+  /** How long one connection may stay without the other; undefined: for ever, it has commands only. */
+  readonly pairTimeoutMs: number | undefined;
   /** TCP keep-alive begins after so long without a sign of the host; 0: never. */
   readonly aliveCheckMs: number;
   refuses(settings: LineSettings): boolean;
@@ -69,7 +70,8 @@ export class RealComClient implements LineClient {
       preamble: isIPv6(options.peer) && !options.peer.startsWith('::ffff:') ? 'auto' : 'off',
       maxMissedPolls: options.maxMissedPolls,
     });
-    this.#arm('pair', options.pairTimeoutMs, () => this.end('its second connection did not come'));
+    if (options.pairTimeoutMs !== undefined)
+      this.#arm('pair', options.pairTimeoutMs, () => this.end('its second connection did not come'));
     this.#armPoll();
   }
 

@@ -4,11 +4,12 @@
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../base/clock.js';
 import { type Fault, messageOf } from '../base/fault.js';
+import type { PackingRules } from '../config/packing.js';
 import type { LineReport, LineRequest, LineSettings, OutputLines } from '../serial/line.js';
 import type { Uart } from '../uart/uart.js';
 import type { AnswerFaults } from './command-sender.js';
 import { Listener, type ListenHints } from './listener.js';
-import { Packing, type PackingRules } from './packing.js';
+import { Packing } from './packing.js';
 import type { PortServer, ServedClient } from './port-server.js';
 import { type ClientEvent, RealComClient, type SocketKind } from './real-com-client.js';
 import { SharedLine } from './shared-line.js';

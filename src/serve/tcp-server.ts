@@ -4,13 +4,14 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.js';
 import { messageOf } from '../base/fault.js';
+import type { PackingRules } from '../config/packing.js';
 import type { OutputLines } from '../serial/line.js';
 import type { Uart } from '../uart/uart.js';
 import { ClientGate } from './client-gate.js';
+import { CommandPort } from './command-port.js';
 import { DataIntake } from './data-intake.js';
 import { Inactivity } from './inactivity.js';
 import type { ListenHints } from './listener.js';
-import type { PackingRules } from './packing.js';
 import { Packing } from './packing.js';
 import type { PortServer, ServedClient } from './port-server.js';
 import type { PortEvent } from './real-com.js';
@@ -22,6 +23,8 @@ export interface TcpServerOptions {
   readonly address: string;
   /** 0: any free one. */
   readonly port: number;
+  /** Where drivers set the line by the commands of Real COM; 0: any free one; absent: nowhere. */
+  readonly commandPort?: number | undefined;
   readonly uart: Uart;
   /** Default 1. */
   readonly maxConnection?: number;
@@ -59,6 +62,7 @@ export class TcpServerPort implements PortServer {
   readonly #gate: ClientGate;
   readonly #inactivity: Inactivity;
   readonly #clients = new Set<Client>();
+  readonly #commands: CommandPort | undefined;
   #closed = false;
 
   constructor(options: TcpServerOptions) {
@@ -68,29 +72,40 @@ export class TcpServerPort implements PortServer {
     this.#line = new SharedLine({
       uart,
       ignoreJammedIp,
-      driverControl: true,
+      driverControl: options.commandPort !== undefined,
       packing: packing && new Packing(packing, clock),
       failed: (fault) => this.#tell({ type: 'failed', fault }),
       active: () => {
         if (this.#clients.size > 0) this.#inactivity.active();
       },
     });
-    this.#gate = new ClientGate({
+    const common = {
       clock,
       address: options.address,
-      port: options.port,
       maxConnection: options.maxConnection ?? 1,
       aliveCheckMs: options.aliveCheckMs ?? DEFAULT_ALIVE_MS,
       busyHoldMs: options.busyHoldMs ?? 500,
       admits: options.admits,
       hints: options.hints,
+    };
+    this.#gate = new ClientGate({
+      ...common,
+      port: options.port,
       admitted: (socket, address) => this.#admitted(socket, address),
       refused: (type, peer) => this.#tell({ type, kind: 'data', peer }),
     });
+    const { commandPort } = options;
+    if (commandPort !== undefined)
+      this.#commands = new CommandPort({
+        ...common,
+        port: commandPort,
+        line: this.#line,
+        event: (event) => this.#tell(event),
+      });
   }
 
   get tcpPorts(): readonly number[] {
-    return [this.#gate.port];
+    return [this.#gate.port, ...(this.#commands === undefined ? [] : [this.#commands.port])];
   }
 
   get clients(): readonly ServedClient[] {
@@ -108,6 +123,7 @@ export class TcpServerPort implements PortServer {
       await this.#line.open();
       await this.#line.uart.request({ type: 'lines', lines: this.#freeLines });
       await this.#gate.open();
+      await this.#commands?.open();
     } catch (error) {
       await this.close();
       throw error;
@@ -117,7 +133,7 @@ export class TcpServerPort implements PortServer {
   async close(): Promise<void> {
     this.#closed = true;
     this.#inactivity.end();
-    await Promise.all([this.#gate.close(), this.#line.close()]);
+    await Promise.all([this.#gate.close(), this.#commands?.close(), this.#line.close()]);
   }
 
   get #freeLines(): OutputLines {

@@ -110,3 +110,58 @@ test('two thousand connections that are dropped at once cost nothing that stays'
   peer.send(Buffer.from('alive'));
   await until(() => line.received.toString() === 'alive');
 });
+
+test('packing: a frame of Modbus RTU is one segment, and a segment is one write', async () => {
+  const silence = { packetLength: 0, delimiter: [], delimiterProcess: 0, forceTransmit: 'modbus-rtu' } as const;
+  const { line, uart, client } = await served({ packing: silence });
+  // Long gaps, so that a busy machine makes none: 3.5 characters at 50 baud are 700 ms.
+  await uart.request({
+    type: 'settings',
+    settings: { ...uart.settings, baudRate: 50 },
+    lines: { dtr: true, rts: true },
+  });
+  const peer = await client();
+  for (const part of ['01 03', '00 00', '00 0a', 'c5 cd']) {
+    line.send(Buffer.from(part.replace(' ', ''), 'hex'));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  expect(peer.segments).toEqual([]);
+  await peer.until(() => peer.segments.length > 0);
+  expect(peer.segments.map((segment) => segment.toString('hex'))).toEqual(['01030000000ac5cd']);
+  peer.send('01 83 02 c0 f1');
+  await until(() => line.received.length === 5);
+  expect(line.pieces.map((piece) => piece.toString('hex'))).toEqual(['018302c0f1']);
+});
+
+test('packing: what waits when the last client goes is not for the next', async () => {
+  const rules = { packetLength: 10, delimiter: [], delimiterProcess: 0, forceTransmit: 0 } as const;
+  const { line, server, client } = await served({ packing: rules });
+  const first = await client();
+  line.send('0123456789abc');
+  expect((await first.take(10)).toString()).toBe('0123456789');
+  await first.close();
+  await until(() => server.clients.length === 0);
+  const second = await client();
+  line.send('ABCDEFGHIJ');
+  expect((await second.take(10)).toString()).toBe('ABCDEFGHIJ');
+});
+
+test('the command port sets the line and tells its modem lines; the bytes go their own way', async () => {
+  const { line, uart, server, client } = await served({ commandPort: 0, maxConnection: 2 });
+  const data = await client();
+  const command = await RawPeer.connect(server.tcpPorts[1] ?? 0);
+  ends.push(() => command.close());
+  // PORT_INIT: 19200 8E1, DTR on, RTS off; answered by DSR, CTS, DCD.
+  expect(await command.ask('2c 08 07 0b 01 00 00 00 00 00', 5)).toMatch(/^2c03/);
+  expect(uart.settings).toMatchObject({ baudRate: 19_200, parity: 'even' });
+  expect(line.settings.baudRate).toBe(19_200);
+  expect(uart.outputLines).toEqual({ dtr: true, rts: false });
+  data.send(Buffer.from('down'));
+  await until(() => line.received.toString() === 'down');
+  line.send('up');
+  expect((await data.take(2)).toString()).toBe('up');
+  expect(command.unread.length).toBe(0);
+  await command.close();
+  expect(server.clients).toHaveLength(1);
+  expect(uart.settings.baudRate).toBe(19_200);
+});

@@ -27,7 +27,7 @@ export function servedFactories(clock: Clock): Pick<ServedPortsOptions, 'makeUar
       new SerialPortUart({ device, settings, clock, ...(rs485 ? { rs485: RS485 } : {}) }),
 
     makeServer: (config: ResolvedSerialPort, uart: Uart, event: (event: PortEvent) => void): PortServer | undefined => {
-      const { served, listen, accessibleIps, aliveCheckMs, connectionGoesDown } = config;
+      const { served, listen, accessibleIps, aliveCheckMs, connectionGoesDown, packing } = config;
       const access = new AccessList(accessibleIps);
       const common = {
         clock,
@@ -38,18 +38,19 @@ export function servedFactories(clock: Clock): Pick<ServedPortsOptions, 'makeUar
         admits: (address: string) => access.admits(address),
         linesWhenFree: connectionGoesDown,
         aliveCheckMs,
+        packing: packing ?? undefined,
       };
       switch (served.mode) {
         case 'disabled':
           return undefined;
         case 'real-com':
-          return new RealComPort({ ...common, dataPort: served.dataPort, commandPort: served.commandPort });
+          return new RealComPort({ ...common, ...served });
         case 'tcp-server':
           return new TcpServerPort({
             ...common,
+            ...served,
             port: served.tcpPort,
-            maxConnection: served.maxConnection,
-            ignoreJammedIp: served.ignoreJammedIp,
+            commandPort: served.commandPort ?? undefined,
             inactivityMs: served.inactivityTimeMs,
           });
         default:

@@ -33,7 +33,14 @@ test('everything is filled in, as the device servers have it', () => {
   expect(serialPorts[0]).toEqual({
     port: 1,
     device: '/dev/ttyS0',
-    served: { mode: 'real-com', dataPort: 950, commandPort: 966 },
+    served: {
+      mode: 'real-com',
+      dataPort: 950,
+      commandPort: 966,
+      maxConnection: 1,
+      ignoreJammedIp: false,
+      allowDriverControl: true,
+    },
     listen: '127.0.0.1',
     accessibleIps: [],
     aliveCheckMs: 420_000,
@@ -45,10 +52,61 @@ test('everything is filled in, as the device servers have it', () => {
       flowControl: { rtsCts: false, xonXoffIn: false, xonXoffOut: false, xon: 0x11, xoff: 0x13 },
     },
     rs485: false,
+    packing: null,
     connectionGoesDown: 'low',
     source: { file, line: 3 },
   });
-  expect(serialPorts[1]?.served).toEqual({ mode: 'real-com', dataPort: 982, commandPort: 998 });
+  expect(serialPorts[1]?.served).toMatchObject({ dataPort: 982, commandPort: 998 });
+});
+
+test('several hosts of Real COM do not set the line, unless it is allowed; of TCP server none does', () => {
+  const { serialPorts } = load(`serialPorts:
+  1: { device: /dev/a, maxConnection: 2 }
+  2: { device: /dev/b, maxConnection: 2, allowDriverControl: on }
+  3: { device: /dev/c, mode: tcp-server }
+  4: { device: /dev/d, mode: tcp-server, allowDriverControl: on }
+`);
+  expect(serialPorts.map(({ served }) => served)).toMatchObject([
+    { maxConnection: 2, allowDriverControl: false },
+    { allowDriverControl: true },
+    { commandPort: null, allowDriverControl: false },
+    { commandPort: 969, allowDriverControl: true },
+  ]);
+});
+
+test('packing: the preset, and the rules', () => {
+  const of = (text: string) =>
+    load(`serialPorts:\n  1: { device: /dev/a, packing: ${text} }\n`).serialPorts[0]?.packing;
+  const none = { packetLength: 0, delimiter: [], delimiterProcess: 0, forceTransmit: 0 };
+  expect(of('modbus-rtu')).toEqual({ ...none, forceTransmit: 'modbus-rtu' });
+  expect(of('{ delimiter1: 0x0d, delimiter2: 10, delimiterProcess: strip-delimiter }')).toEqual({
+    ...none,
+    delimiter: [13, 10],
+    delimiterProcess: 'strip',
+  });
+  expect(of('{ packetLength: 1024, forceTransmit: 20ms }')).toEqual({ ...none, packetLength: 1024, forceTransmit: 20 });
+  expect(of('{ delimiter1: 0, delimiterProcess: delimiter+2 }')).toEqual({
+    ...none,
+    delimiter: [0],
+    delimiterProcess: 2,
+  });
+  expect(of('{ packetLength: 0 }')).toBeNull();
+});
+
+test.each([
+  ['packing: { delimiter2: 10 }', 'delimiter2 needs delimiter1'],
+  ['packing: { delimiter1: 10, packetLength: 5 }', 'delimiters need packetLength 0'],
+  ['packing: { delimiter1: 256 }', 'packing'],
+  ['packing: { forceTransmit: 66s }', 'packing'],
+  ['packing: modbus', 'must be modbus-rtu, or'],
+  ['mode: tcp-server, packing: { forceTransmit: 100ms }, inactivityTime: 100ms', 'longer than forceTransmit (100 ms)'],
+  ['mode: tcp-server, commandPort: 966', 'needs allowDriverControl: on'],
+  ['inactivityTime: 5s', 'belongs to mode tcp-server, not to real-com'],
+])('what does not go together is said: %s', (keys, message) => {
+  const errors = errorsOf(`serialPorts:\n  1: { device: /dev/a, ${keys} }\n`);
+  expect(errors).toHaveLength(1);
+  expect(errors[0]).toMatch(/^3: serialPorts\.1/);
+  expect(errors[0]).toContain(message);
 });
 
 test('a TCP server has port 4000+n, and what it says', () => {

@@ -1,0 +1,71 @@
+// The command port beside a raw TCP server: drivers set the line by the commands of Real COM and are told of its modem lines,
+// while the bytes go their own way. Follows docs/protocol/realcom.md section 2; the device servers' "allow driver control".
+import type { Socket } from 'node:net';
+import { ClientGate, type ClientGateOptions } from './client-gate.js';
+import type { PortEvent } from './real-com.js';
+import { RealComClient } from './real-com-client.js';
+import type { SharedLine } from './shared-line.js';
+
+export interface CommandPortOptions extends Omit<ClientGateOptions, 'admitted' | 'refused'> {
+  readonly line: SharedLine;
+  event(event: PortEvent): void;
+}
+
+const POLLING_MS = 30_000;
+const MAX_MISSED_POLLS = 3;
+const NOTIFY_DELAY_MS = 5;
+const NO_FAULTS = { mute: false, delayMs: 0, byteByByte: false };
+
+export class CommandPort {
+  readonly #o: CommandPortOptions;
+  readonly #gate: ClientGate;
+  readonly #clients = new Set<RealComClient>();
+
+  constructor(options: CommandPortOptions) {
+    this.#o = options;
+    this.#gate = new ClientGate({
+      ...options,
+      admitted: (socket, address) => this.#admitted(socket, address),
+      refused: (type, peer) => options.event({ type, kind: 'command', peer }),
+    });
+  }
+
+  get port(): number {
+    return this.#gate.port;
+  }
+
+  /** Rejects with a Fault. */
+  open(): Promise<void> {
+    return this.#gate.open();
+  }
+
+  /** Idempotent. */
+  async close(): Promise<void> {
+    for (const client of [...this.#clients]) client.end('the server is closing');
+    await this.#gate.close();
+  }
+
+  #admitted(socket: Socket, peer: string): void {
+    const { clock, line, aliveCheckMs, event } = this.#o;
+    const client: RealComClient = new RealComClient({
+      clock,
+      line,
+      peer,
+      faults: NO_FAULTS,
+      notifyDelayMs: NOTIFY_DELAY_MS,
+      pollingMs: POLLING_MS,
+      maxMissedPolls: MAX_MISSED_POLLS,
+      pairTimeoutMs: undefined,
+      aliveCheckMs,
+      refuses: () => false,
+      event,
+      ended: (reason) => {
+        this.#clients.delete(client);
+        event({ type: 'disconnected', peer, reason });
+      },
+    });
+    this.#clients.add(client);
+    client.adopt('command', socket);
+    event({ type: 'connected', kind: 'command', peer: `${peer}:${socket.remotePort ?? 0}` });
+  }
+}
