@@ -18,7 +18,9 @@ export type ServerOutput =
   | { readonly type: 'com-port' }
   /** The client wants no more data for now, or wants it again. */
   | { readonly type: 'suspended'; readonly on: boolean }
-  | { readonly type: 'signature'; readonly text: string };
+  | { readonly type: 'signature'; readonly text: string }
+  /** Something that is none of the protocol was ignored. */
+  | { readonly type: 'malformed'; readonly what: string };
 
 export interface ServerState {
   readonly settings: LineSettings;
@@ -57,6 +59,8 @@ export class ServerEngine {
   #pending: Pending | undefined;
   /** Bytes behind the request. Whoever reads the connection does not while one is pending, so it is less than a chunk. */
   #behind: EndpointOutput[] = [];
+  /** Where in them to go on. */
+  #next = 0;
 
   constructor({ signature, settings, lines, modemLines }: ServerOptions) {
     this.#signature = signature;
@@ -80,7 +84,7 @@ export class ServerEngine {
   }
 
   receive(chunk: Uint8Array): ServerOutput[] {
-    this.#behind.push(...this.#telnet.receive(chunk));
+    for (const event of this.#telnet.receive(chunk)) this.#behind.push(event);
     return this.#goOn();
   }
 
@@ -130,8 +134,12 @@ export class ServerEngine {
   #goOn(): ServerOutput[] {
     const outputs: ServerOutput[] = [];
     while (this.#pending === undefined) {
-      const event = this.#behind.shift();
-      if (event === undefined) break;
+      const event = this.#behind[this.#next++];
+      if (event === undefined) {
+        this.#behind = [];
+        this.#next = 0;
+        break;
+      }
       outputs.push(...this.#take(event));
     }
     return outputs;
@@ -145,10 +153,11 @@ export class ServerEngine {
       case 'option':
         return event.option === COM ? this.#comPort(event.on) : [];
       case 'malformed':
-        return [];
+        return [{ type: 'malformed', what: 'a subnegotiation that is none' }];
       case 'subnegotiation': {
         const message = event.option === COM ? decodeComPort(event.body, 'client') : undefined;
-        return message === undefined ? [] : this.#command(message);
+        if (message !== undefined) return this.#command(message);
+        return [{ type: 'malformed', what: 'a message that RFC 2217 does not have' }];
       }
       default:
         return event satisfies never;
@@ -158,7 +167,10 @@ export class ServerEngine {
   #comPort(on: boolean): ServerOutput[] {
     const before = this.#agreed;
     this.#agreed = on || this.#telnet.isOn('local', COM) || this.#telnet.isOn('remote', COM);
-    return this.#agreed && !before ? [{ type: 'com-port' }] : [];
+    if (!this.#agreed || before) return [];
+    // Clients wait for changes, and ask nobody how the lines are at first.
+    const lines: ComPortMessage = { name: 'NOTIFY-MODEMSTATE', value: modemStateOf(this.#modemLines) };
+    return [{ type: 'com-port' }, ...this.#notify(lines)];
   }
 
   #command(message: ComPortMessage): ServerOutput[] {

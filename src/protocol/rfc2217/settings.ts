@@ -88,7 +88,10 @@ export function withCommand(settings: LineSettings, message: ComPortMessage): Li
       return { ...settings, baudRate: message.value };
     case 'SET-DATASIZE': {
       const dataBits = DATA_SIZES[message.value];
-      return dataBits === undefined ? undefined : { ...settings, dataBits };
+      if (dataBits === undefined) return undefined;
+      // A UART has one stop bit, or more: 1.5 with 5 data bits, 2 with all others.
+      const stopBits = dataBits !== 5 && settings.stopBits === 1.5 ? 2 : settings.stopBits;
+      return { ...settings, dataBits, stopBits };
     }
     case 'SET-PARITY': {
       const parity = PARITIES[message.value];

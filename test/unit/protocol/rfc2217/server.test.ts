@@ -43,7 +43,7 @@ describe('rfc2217 server', () => {
     const lines = { cts: false, dsr: false, dcd: false, ri: false };
     // Before COM-PORT is agreed upon, such bytes would be data to the peer.
     expect(engine.report({ type: 'lines', lines })).toEqual([]);
-    engine.receive(hex('ff fb 2c'));
+    expect(written(engine.receive(hex('ff fb 2c')))).toBe(`ff fd 2c ${com('6b 00')}`);
     expect(engine.report({ type: 'errors', errors })).toEqual([]);
     expect(written(engine.receive(hex(com('0a 04'))))).toBe(com('6e 04'));
     expect(written(engine.report({ type: 'errors', errors }))).toBe(com('6a 04'));
@@ -54,6 +54,28 @@ describe('rfc2217 server', () => {
     expect(written(engine.report({ type: 'lines', lines: { ...lines, cts: true } }))).toBe(com('6b 14'));
     engine.receive(hex(com('0b 80')));
     expect(engine.report({ type: 'lines', lines })).toEqual([]);
+  });
+
+  test('from 5 data bits and 1.5 stop bits to 8, as a UART does: 8 bits and 2', () => {
+    const { server } = wire();
+    const set = (command: string) => {
+      server.receive(hex(com(command)));
+      return written(server.applied(false));
+    };
+    expect([set('02 05'), set('04 03'), set('02 08')]).toEqual([com('66 05'), com('68 03'), com('66 08')]);
+    expect(written(server.receive(hex(com('04 00'))))).toBe(com('68 02'));
+  });
+
+  test('what is none of the protocol is told, and disturbs nothing', () => {
+    const { server } = wire();
+    const strange = (bytes: string) => server.receive(hex(bytes)).filter(({ type }) => type === 'malformed').length;
+    // Nothing in it; no such command; the answer of a server; a rate of three bytes; an option that was never agreed upon.
+    expect(strange('ff fa ff f0')).toBe(1);
+    expect(strange(com('0d 01'))).toBe(1);
+    expect(strange(com('65 00 00 25 80'))).toBe(1);
+    expect(strange(com('01 00 25 80'))).toBe(1);
+    expect(strange('ff fa 18 00 76 74 ff f0')).toBe(1);
+    expect(written(server.receive(hex(com('01 00 00 00 00'))))).toBe(com('65 00 00 25 80'));
   });
 
   test('suspend and resume, both ways', () => {
