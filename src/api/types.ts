@@ -145,7 +145,7 @@ export interface SerialPortView {
   /** Its number in the configuration. */
   port: number;
   device: string;
-  mode: 'real-com' | 'tcp-server' | 'disabled';
+  mode: 'real-com' | 'rfc2217' | 'tcp-server' | 'disabled';
   /** waiting: the device, or a TCP port, cannot be had; it is tried again. */
   state: 'up' | 'waiting' | 'disabled';
   /** ISO 8601. */
@@ -168,6 +168,8 @@ export interface SerialPortView {
   connects: number;
   /** TCP connections that were not: the port was in use, the address was not admitted. */
   refused: { busy: number; denied: number };
+  /** What clients sent that their protocol does not have; it was ignored. */
+  malformed: number;
 }
 
 export interface ServerView {

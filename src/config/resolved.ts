@@ -85,6 +85,7 @@ interface SharedMode {
 export type ServedMode =
   | { readonly mode: 'disabled' }
   | ({ readonly mode: 'real-com'; readonly dataPort: number; readonly commandPort: number } & SharedMode)
+  | { readonly mode: 'rfc2217'; readonly tcpPort: number }
   | ({
       readonly mode: 'tcp-server';
       readonly tcpPort: number;

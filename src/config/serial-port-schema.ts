@@ -16,7 +16,7 @@ const range = z.string({ error: 'must be an address range' }).transform((value, 
 
 export const accessibleIps = z.array(range, { error: 'must be a list of address ranges' }).max(256);
 
-export const SERIAL_PORT_MODES = ['real-com', 'tcp-server', 'disabled'] as const;
+export const SERIAL_PORT_MODES = ['real-com', 'rfc2217', 'tcp-server', 'disabled'] as const;
 
 export const SerialPortSchema = z.strictObject({
   device: absolutePath.describe('such as /dev/ttyS0, or a link below /dev/serial/by-id, which an adapter keeps'),
@@ -30,7 +30,7 @@ export const SerialPortSchema = z.strictObject({
   commandPort: tcpPort
     .optional()
     .describe('exactly this command port (966 and up); of tcp-server where allowDriverControl is on'),
-  tcpPort: tcpPort.optional().describe('tcp-server: exactly this port (4001 and up)'),
+  tcpPort: tcpPort.optional().describe('rfc2217 and tcp-server: exactly this port (4001 and up)'),
   maxConnection: z
     .int({ error: 'must be a number of connections, 1 to 8' })
     .min(1)
@@ -49,7 +49,7 @@ export const SerialPortSchema = z.strictObject({
   connectionGoesDown: z
     .enum(['low', 'high'])
     .optional()
-    .describe('DTR and RTS while nobody is connected (real-com: low, tcp-server: high)'),
+    .describe('DTR and RTS while nobody is connected (tcp-server: high, else low)'),
   accessibleIps: accessibleIps.optional().describe('who may connect, within the global list; empty: everybody'),
   format: format.optional().describe('the line settings until a client changes them (9600,8N1)'),
   flowControl: z.enum(['none', 'rts-cts', 'xon-xoff']).optional(),

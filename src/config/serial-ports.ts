@@ -18,7 +18,7 @@ const ALIVE_CHECK_MS = 7 * 60_000;
 const KEYS_OF_MODES: Partial<Record<keyof SerialPortValue, readonly ServedMode['mode'][]>> = {
   dataPort: ['real-com'],
   commandPort: ['real-com', 'tcp-server'],
-  tcpPort: ['tcp-server'],
+  tcpPort: ['rfc2217', 'tcp-server'],
   maxConnection: ['real-com', 'tcp-server'],
   ignoreJammedIp: ['real-com', 'tcp-server'],
   allowDriverControl: ['real-com', 'tcp-server'],
@@ -47,7 +47,7 @@ function resolvePort(
     problems.add(main.file, main.lineOf([...path, key]), [...path, key], text);
   for (const [key, modes] of Object.entries(KEYS_OF_MODES)) {
     if (Reflect.get(value, key) === undefined || modes.includes(mode) || mode === 'disabled') continue;
-    report(key, `belongs to mode ${modes.join(' and ')}, not to ${mode}`);
+    report(key, `belongs to mode ${modes.join(' or ')}, not to ${mode}`);
   }
   const force = value.packing?.forceTransmit ?? 0;
   const inactivity = value.inactivityTime ?? 0;
@@ -90,6 +90,8 @@ function servedMode(port: number, mode: ServedMode['mode'], value: SerialPortVal
         ...shared,
         allowDriverControl: value.allowDriverControl ?? maxConnection === 1,
       };
+    case 'rfc2217':
+      return { mode, tcpPort: value.tcpPort ?? DEFAULT_TCP_PORT + port };
     case 'tcp-server': {
       const allowDriverControl = value.allowDriverControl ?? false;
       return {
@@ -116,6 +118,8 @@ export function tcpPortsOf(served: ServedMode): readonly (readonly [key: string,
         ['dataPort', served.dataPort],
         ['commandPort', served.commandPort],
       ];
+    case 'rfc2217':
+      return [['tcpPort', served.tcpPort]];
     case 'tcp-server':
       return [
         ['tcpPort', served.tcpPort],

@@ -2,8 +2,9 @@
 // one address. One too many waits a moment: a client that reconnects at once may come before the end of its old connection is seen.
 // Never reads from a socket: whoever it is admitted to does.
 import type { Socket } from 'node:net';
-import type { Clock, Timer } from '../base/clock.js';
+import type { Clock } from '../base/clock.js';
 import { Listener, type ListenHints } from './listener.js';
+import { WaitingRoom } from './waiting-room.js';
 
 /** Times in milliseconds. */
 export interface ClientGateOptions {
@@ -26,17 +27,17 @@ export interface ClientGateOptions {
 const READ_AHEAD = 4096;
 /** What the kernel holds for a client before its window shuts. */
 const RECEIVE_BUFFER = 8192;
-const MAX_HELD = 8;
 
 export class ClientGate {
   readonly #o: ClientGateOptions;
   readonly #listener: Listener;
   readonly #inside = new Set<Socket>();
-  readonly #held = new Map<Socket, Timer>();
+  readonly #waiting: WaitingRoom;
   #closed = false;
 
   constructor(options: ClientGateOptions) {
     this.#o = options;
+    this.#waiting = new WaitingRoom(options.clock, options.busyHoldMs);
     this.#listener = new Listener({
       address: options.address,
       port: options.port,
@@ -59,7 +60,7 @@ export class ClientGate {
   /** All sockets are destroyed. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const socket of [...this.#held.keys()]) this.#release(socket);
+    this.#waiting.close();
     for (const socket of this.#inside) socket.destroy();
     await this.#listener.close();
   }
@@ -74,8 +75,12 @@ export class ClientGate {
     if (this.#o.admits?.(address) === false) {
       this.#o.refused('denied', address);
       socket.destroy();
-    } else if (this.#inside.size < this.#o.maxConnection) this.#admit(socket, address);
-    else this.#hold(socket, address);
+    } else if (this.#inside.size < this.#o.maxConnection) {
+      this.#admit(socket, address);
+    } else {
+      this.#o.refused('busy', address);
+      this.#waiting.hold(socket);
+    }
   }
 
   #admit(socket: Socket, address: string): void {
@@ -85,34 +90,8 @@ export class ClientGate {
     // After the listeners of whoever has it: its client is gone before the next comes.
     socket.on('close', () => {
       this.#inside.delete(socket);
-      if (!this.#closed) this.#admitHeld();
+      const next = this.#closed ? undefined : this.#waiting.take();
+      if (next?.remoteAddress !== undefined) this.#admit(next, next.remoteAddress);
     });
-  }
-
-  #hold(socket: Socket, address: string): void {
-    this.#o.refused('busy', address);
-    if (this.#held.size >= MAX_HELD) {
-      socket.destroy();
-      return;
-    }
-    const timer = this.#o.clock.after(this.#o.busyHoldMs, () => this.#release(socket));
-    this.#held.set(socket, timer);
-    socket.once('close', () => this.#release(socket));
-  }
-
-  #release(socket: Socket): void {
-    this.#held.get(socket)?.cancel();
-    if (this.#held.delete(socket)) socket.destroy();
-  }
-
-  #admitHeld(): void {
-    for (const [socket, timer] of this.#held) {
-      if (this.#inside.size >= this.#o.maxConnection) return;
-      const address = socket.remoteAddress;
-      if (address === undefined || socket.destroyed) continue;
-      timer.cancel();
-      this.#held.delete(socket);
-      this.#admit(socket, address);
-    }
   }
 }

@@ -22,6 +22,8 @@ export type PortEvent =
   | { readonly type: 'busy'; readonly kind: SocketKind; readonly peer: string }
   /** Not one of those who may connect: closed before a byte was answered. */
   | { readonly type: 'denied'; readonly kind: SocketKind; readonly peer: string }
+  /** It sent what its protocol does not have; ignored. */
+  | { readonly type: 'malformed'; readonly peer: string }
   | { readonly type: 'failed'; readonly fault: Fault };
 
 /** Times in milliseconds. */

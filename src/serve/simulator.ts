@@ -128,6 +128,8 @@ function logEvent(log: Log, n: number, event: PortEvent, verbose: boolean): void
     case 'note':
       log.log('info', `${port}: ${event.text}`);
       break;
+    case 'malformed':
+      break;
     case 'frame':
       if (verbose) log.log('info', `${port}: -> ${event.text}`);
       break;

@@ -26,6 +26,8 @@ export interface ServeCase {
   serve(parts: ServeParts): PortServer;
   /** Connects as a host of this mode does; `data` carries the bytes of the line. All sockets are in `all`. */
   host(tcpPorts: readonly number[]): Promise<{ data: RawPeer; all: readonly RawPeer[] }>;
+  /** Data as they are on the network; default: as they are. */
+  readonly onWire?: (bytes: Uint8Array) => Uint8Array;
 }
 
 const counted = (count: number, first = 0) => Buffer.from(Array.from({ length: count }, (_, i) => (first + i) % 251));
@@ -74,11 +76,12 @@ export function serveContract(one: ServeCase): void {
       const { line, server } = await served();
       const { data } = await host(server);
       const all = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
-      data.send(all);
+      const onWire = Buffer.from(one.onWire?.(all) ?? all);
+      data.send(onWire);
       await until(() => line.received.length === 256);
       expect(line.received).toEqual(all);
       line.send(all);
-      expect(await data.take(256)).toEqual(all);
+      expect(await data.take(onWire.length)).toEqual(onWire);
       expect(server.clients).toMatchObject([{ address: '127.0.0.1', received: 256, sent: 256, dropped: 0 }]);
       expect(Math.abs(Date.now() - (server.clients[0]?.sinceMs ?? 0))).toBeLessThan(60_000);
     });

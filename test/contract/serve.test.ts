@@ -1,5 +1,7 @@
 // The contract of served ports against every mode.
+import { escapeData } from '../../src/protocol/telnet/encoder.js';
 import { RealComPort } from '../../src/serve/real-com.js';
+import { Rfc2217Port } from '../../src/serve/rfc2217.js';
 import { TcpServerPort } from '../../src/serve/tcp-server.js';
 import { RawPeer } from '../support/raw-peer.js';
 import { serveContract } from './serve-contract.js';
@@ -27,4 +29,22 @@ serveContract({
     const data = await RawPeer.connect(port);
     return { data, all: [data] };
   },
+});
+
+/** What the server offers and asks for at first: six options. */
+const GREETING = 18;
+
+serveContract({
+  name: 'rfc2217',
+  serve: ({ tcpPorts: [port = 0], ...parts }) => new Rfc2217Port({ ...parts, port }),
+  host: async ([port = 0]) => {
+    const data = await RawPeer.connect(port);
+    await data.until(() => data.unread.length >= GREETING || data.ended);
+    if (data.unread.length >= GREETING) {
+      await data.take(GREETING);
+      data.forget();
+    }
+    return { data, all: [data] };
+  },
+  onWire: escapeData,
 });

@@ -61,6 +61,13 @@ export class RawPeer {
     return bytes;
   }
 
+  /** What has been taken never arrived: `received` begins with what comes next. */
+  forget(): void {
+    const unread = this.unread;
+    this.segments.splice(0, this.segments.length, ...(unread.length > 0 ? [unread] : []));
+    this.#taken = 0;
+  }
+
   /** Sends a command and takes an answer of as many bytes as `answer` has; returns it as hex. */
   async ask(command: string, answerBytes: number): Promise<string> {
     this.send(command);

@@ -208,7 +208,7 @@ function modeRows(config: ResolvedConfig): ServiceRow[] {
         };
   return [
     { ...m.realCom, ...(servedMode(config, 'real-com') ?? realCom) },
-    { ...m.rfc2217, ...unused },
+    { ...m.rfc2217, ...(servedMode(config, 'rfc2217') ?? unused) },
     { ...m.tcpServer, ...(servedMode(config, 'tcp-server') ?? unused) },
     ...[m.udp, m.pair, m.ethernetModem, m.reverseTelnet].map((row) => ({ ...row, ...unused })),
   ];

@@ -1,10 +1,11 @@
-// Which server a configured serial port gets: the one place where a mode's name becomes a RealComPort or a TcpServerPort.
+// Which server a configured serial port gets: the one place where a mode's name becomes a server.
 import type { Clock } from '../../base/clock.js';
 import type { ResolvedSerialPort } from '../../config/resolved.js';
 import { AccessList } from '../../serve/access-list.js';
 import type { ListenHints } from '../../serve/listener.js';
 import type { PortServer } from '../../serve/port-server.js';
 import { type PortEvent, RealComPort } from '../../serve/real-com.js';
+import { Rfc2217Port } from '../../serve/rfc2217.js';
 import { TcpServerPort } from '../../serve/tcp-server.js';
 import { SerialPortUart } from '../../uart/serialport.js';
 import type { Uart } from '../../uart/uart.js';
@@ -14,7 +15,7 @@ import type { ServedPortsOptions } from './served-ports.js';
 const RS485 = { rtsOnSend: true, receiveDuringTransmit: false, delayBeforeMs: 0, delayAfterMs: 0 };
 
 function hints({ served }: ResolvedSerialPort): ListenHints {
-  const keys = served.mode === 'tcp-server' ? 'tcpPort' : 'dataPort and commandPort';
+  const keys = served.mode === 'real-com' ? 'dataPort and commandPort' : 'tcpPort';
   return {
     taken: `choose another with ${keys}, or see who has it: ss -ltnp`,
     privileged: `choose higher ones with ${keys}, or give the service CAP_NET_BIND_SERVICE: see ttynpd(8)`,
@@ -45,6 +46,12 @@ export function servedFactories(clock: Clock): Pick<ServedPortsOptions, 'makeUar
           return undefined;
         case 'real-com':
           return new RealComPort({ ...common, ...served });
+        case 'rfc2217':
+          return new Rfc2217Port({
+            ...common,
+            port: served.tcpPort,
+            signature: `ttynp serial port ${config.port}`,
+          });
         case 'tcp-server':
           return new TcpServerPort({
             ...common,

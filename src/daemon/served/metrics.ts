@@ -46,5 +46,11 @@ export function servedMetrics(views: readonly SerialPortView[]): Family[] {
       type: 'counter',
       samples: kinds('outcome', ({ connects, refused }) => ({ taken: connects, ...refused })),
     },
+    {
+      name: 'ttynp_serial_port_malformed_total',
+      help: 'What clients sent that their protocol does not have; it was ignored.',
+      type: 'counter',
+      samples: each((view) => view.malformed),
+    },
   ];
 }

@@ -12,6 +12,7 @@ export interface Counts {
   connects: number;
   busy: number;
   denied: number;
+  malformed: number;
 }
 
 export interface ServedParts {
@@ -56,5 +57,6 @@ export function serialPortView(parts: ServedParts): SerialPortView {
     received: { bytes: meter.received, lastByteAgeMs: age(meter.lastReceivedMs) },
     connects: counts.connects,
     refused: { busy: counts.busy, denied: counts.denied },
+    malformed: counts.malformed,
   };
 }

@@ -36,7 +36,7 @@ export class ServedPort {
   readonly #o: ServedPortOptions;
   readonly #quiet: QuietLog;
   readonly #meter = newMeter();
-  readonly #counts: Counts = { connects: 0, busy: 0, denied: 0 };
+  readonly #counts: Counts = { connects: 0, busy: 0, denied: 0, malformed: 0 };
   #state: SerialPortView['state'] = 'waiting';
   #since: string;
   #fault: { readonly fault: Fault; readonly at: string } | undefined;
@@ -143,6 +143,9 @@ export class ServedPort {
       case 'failed':
         if (this.#server === undefined) this.#lostEarly = event.fault;
         else if (this.#server === server && !this.#stopped) this.#work = this.#lost(event.fault);
+        return;
+      case 'malformed':
+        this.#counts.malformed++;
         return;
       case 'request':
         log.log('debug', `${port}: ${event.request.type}${event.refused ? ' refused' : ''}`);

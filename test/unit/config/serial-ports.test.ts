@@ -136,14 +136,28 @@ serialPorts:
   });
 });
 
+test('an RFC 2217 server has port 4000+n too', () => {
+  const { serialPorts } = load(`serialPorts:
+  2: { device: /dev/ttyS1, mode: rfc2217 }
+  3: { device: /dev/ttyS2, mode: rfc2217, tcpPort: 2217, connectionGoesDown: high }
+`);
+  expect(serialPorts.map(({ served, connectionGoesDown }) => ({ ...served, connectionGoesDown }))).toEqual([
+    { mode: 'rfc2217', tcpPort: 4002, connectionGoesDown: 'low' },
+    { mode: 'rfc2217', tcpPort: 2217, connectionGoesDown: 'high' },
+  ]);
+});
+
 test.each([
   ['{ device: ttyS0 }', '3: serialPorts.1.device: must be an absolute path, got "ttyS0"'],
   ['{ mode: real-com }', '3: serialPorts.1.device: is missing'],
   [
     '{ device: /dev/a, mode: realcom }',
-    '3: serialPorts.1.mode: must be one of real-com, tcp-server, disabled, got "realcom"',
+    '3: serialPorts.1.mode: must be one of real-com, rfc2217, tcp-server, disabled, got "realcom"',
   ],
-  ['{ device: /dev/a, tcpPort: 4001 }', '3: serialPorts.1.tcpPort: belongs to mode tcp-server, not to real-com'],
+  [
+    '{ device: /dev/a, tcpPort: 4001 }',
+    '3: serialPorts.1.tcpPort: belongs to mode rfc2217 or tcp-server, not to real-com',
+  ],
   [
     '{ device: /dev/a, mode: tcp-server, dataPort: 950 }',
     '3: serialPorts.1.dataPort: belongs to mode real-com, not to tcp-server',
@@ -163,6 +177,10 @@ test.each([
   [
     '{ device: /dev/a, dataPort: 966 }',
     '3: serialPorts.1.commandPort: TCP port 966 on 127.0.0.1 is that of serial port 1 (dataPort) already',
+  ],
+  [
+    '{ device: /dev/a, mode: rfc2217, maxConnection: 2 }',
+    '3: serialPorts.1.maxConnection: belongs to mode real-com or tcp-server, not to rfc2217',
   ],
   ['{ device: /dev/a, tcport: 4001 }', '3: serialPorts.1.tcport: unknown key (did you mean "tcpPort"?)'],
 ])('%s', (entry, error) => {

@@ -1,0 +1,189 @@
+// A serial port as an RFC 2217 server: one TCP port, one client at a time, which has the data and the line's settings.
+// A telnet client, and one that knows no telnet, get the bytes; their lines are raised as if they had opened the port.
+// Never lets a second client disturb the first, nor the next one inherit anything but the settings and what still leaves.
+// Follows docs/protocol/rfc2217.md section 5.
+import type { Socket } from 'node:net';
+import type { Clock } from '../base/clock.js';
+import { messageOf } from '../base/fault.js';
+import type { PackingRules } from '../config/packing.js';
+import type { OutputLines } from '../serial/line.js';
+import type { Uart } from '../uart/uart.js';
+import { LineOutput } from './line-output.js';
+import { Listener, type ListenHints } from './listener.js';
+import { Packing } from './packing.js';
+import type { PortServer, ServedClient } from './port-server.js';
+import type { PortEvent } from './real-com.js';
+import { Rfc2217Client } from './rfc2217-client.js';
+import { WaitingRoom } from './waiting-room.js';
+
+/** Times in milliseconds. */
+export interface Rfc2217Options {
+  readonly clock: Clock;
+  readonly address: string;
+  /** 0: any free one. */
+  readonly port: number;
+  readonly uart: Uart;
+  /** What a client that asks is told; default "ttynp". */
+  readonly signature?: string;
+  /** TCP keep-alive begins after so long without a sign of a client; 0: never. Default 7 minutes. */
+  readonly aliveCheckMs?: number;
+  /** DTR and RTS while nobody is connected; default 'low'. */
+  readonly linesWhenFree?: 'low' | 'high';
+  /** How long a client waits for the port while another has it; default 500. */
+  readonly busyHoldMs?: number;
+  readonly packing?: PackingRules | undefined;
+  readonly admits?: (address: string) => boolean;
+  readonly hints?: ListenHints;
+  event?(event: PortEvent): void;
+}
+
+const READ_AHEAD = 4096;
+/** As of a Real COM data socket: what the kernel holds for a client before its window shuts. */
+const RECEIVE_BUFFER = 8192;
+const DEFAULT_ALIVE_MS = 7 * 60_000;
+/** What a client left behind may leave with the lines up for so long, before the next client is taken. */
+const LEAVING_MS = 3000;
+const UP: OutputLines = { dtr: true, rts: true };
+const DOWN: OutputLines = { dtr: false, rts: false };
+
+export class Rfc2217Port implements PortServer {
+  readonly #options: Rfc2217Options;
+  readonly #uart: Uart;
+  readonly #output: LineOutput;
+  readonly #packing: Packing | undefined;
+  readonly #listener: Listener;
+  readonly #waiting: WaitingRoom;
+  /** It has the port until nothing of it is left, a little longer than it is connected. */
+  #client: Rfc2217Client | undefined;
+  #closed = false;
+
+  constructor(options: Rfc2217Options) {
+    this.#options = options;
+    this.#uart = options.uart;
+    this.#output = new LineOutput(options.uart, options.clock);
+    this.#packing = options.packing && new Packing(options.packing, options.clock);
+    this.#waiting = new WaitingRoom(options.clock, options.busyHoldMs ?? 500);
+    this.#listener = new Listener({
+      address: options.address,
+      port: options.port,
+      highWaterMark: READ_AHEAD,
+      receiveBuffer: RECEIVE_BUFFER,
+      hints: options.hints,
+      accepted: (socket) => this.#arrived(socket),
+    });
+  }
+
+  get tcpPorts(): readonly number[] {
+    return [this.#listener.port];
+  }
+
+  get clients(): readonly ServedClient[] {
+    const client = this.#client;
+    if (client === undefined || client.ended) return [];
+    const { peer: address, sinceMs, received, sent } = client;
+    return [{ address, sinceMs, received, sent, dropped: 0 }];
+  }
+
+  async open(): Promise<void> {
+    const packing = this.#packing;
+    packing?.start(
+      () => this.#uart.settings,
+      (packet) => this.#client?.fromPort(packet),
+    );
+    try {
+      await this.#uart.open({
+        received: (bytes) => (packing ? packing.take(bytes) : this.#client?.fromPort(bytes)),
+        report: (report) => this.#client?.report(report),
+        writable: () => {
+          this.#output.portWritable();
+          this.#client?.portWritable();
+        },
+        drained: () => this.#output.portDrained(),
+        failed: (fault) => {
+          this.#tell({ type: 'failed', fault });
+          this.#client?.end(fault.message);
+        },
+      });
+      await this.#uart.request({ type: 'lines', lines: this.#freeLines });
+      await this.#listener.open();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#waiting.close();
+    this.#packing?.end();
+    this.#client?.end('the server is closing');
+    this.#output.close();
+    await Promise.all([this.#listener.close(), this.#uart.close()]);
+  }
+
+  get #freeLines(): OutputLines {
+    return this.#options.linesWhenFree === 'high' ? UP : DOWN;
+  }
+
+  #arrived(socket: Socket): void {
+    socket.on('error', () => {}); // 'close' follows
+    const peer = socket.remoteAddress;
+    if (peer === undefined || this.#closed) {
+      socket.destroy();
+    } else if (this.#options.admits?.(peer) === false) {
+      this.#tell({ type: 'denied', kind: 'data', peer });
+      socket.destroy();
+    } else if (this.#client === undefined) {
+      this.#admit(socket, peer);
+    } else {
+      this.#tell({ type: 'busy', kind: 'data', peer });
+      this.#waiting.hold(socket);
+    }
+  }
+
+  #admit(socket: Socket, peer: string): void {
+    const { clock, signature = 'ttynp', aliveCheckMs = DEFAULT_ALIVE_MS } = this.#options;
+    if (aliveCheckMs > 0) socket.setKeepAlive(true, aliveCheckMs);
+    // As open(2) does with a port of this machine.
+    this.#uart.request({ type: 'lines', lines: UP }).catch((error: unknown) => this.#note(error));
+    const client: Rfc2217Client = new Rfc2217Client(socket, {
+      clock,
+      uart: this.#uart,
+      output: this.#output,
+      lines: UP,
+      signature,
+      peer,
+      event: (event) => this.#tell(event),
+      ended: (reason) => void this.#left(client, reason),
+    });
+    this.#client = client;
+    this.#tell({ type: 'connected', kind: 'data', peer: `${peer}:${socket.remotePort ?? 0}` });
+  }
+
+  /** Nothing of this client reaches the next one: no byte, no break, no raised line. */
+  async #left(client: Rfc2217Client, reason: string): Promise<void> {
+    this.#tell({ type: 'disconnected', peer: client.peer, reason });
+    if (this.#closed) return;
+    try {
+      await this.#uart.request({ type: 'break', on: false });
+      await this.#output.gone('transmitted', LEAVING_MS);
+      if (this.#closed) return;
+      await this.#uart.request({ type: 'flush', queue: 'rx' });
+      this.#packing?.drop();
+      await this.#uart.request({ type: 'lines', lines: this.#freeLines });
+    } catch (error) {
+      this.#note(error);
+    }
+    this.#client = undefined;
+    const next = this.#closed ? undefined : this.#waiting.take();
+    if (next?.remoteAddress !== undefined) this.#admit(next, next.remoteAddress);
+  }
+
+  #note(error: unknown): void {
+    this.#tell({ type: 'note', text: `the port could not be reset: ${messageOf(error)}` });
+  }
+
+  #tell(event: PortEvent): void {
+    this.#options.event?.(event);
+  }
+}
