@@ -37,6 +37,7 @@ const BINDING = [
   'unix_socket.c',
   'notify.c',
   'memfd.c',
+  'serial_calls.c',
   'serial_port.c',
   'serial_waiter.c',
   'usbip_napi.c',

@@ -142,6 +142,7 @@ NAPI_MODULE_INIT() {
   register_unix_socket(env, exports);
   register_notify(env, exports);
   register_memfd(env, exports);
+  register_serial_calls(env, exports);
   register_serial_port(env, exports);
   register_serial_waiter(env, exports);
   return exports;

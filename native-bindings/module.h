@@ -40,6 +40,10 @@ napi_value throw_errno(napi_env env, int error, const char *syscall);
 void export_function(napi_env env, napi_value exports, const char *name, napi_callback function);
 void export_number(napi_env env, napi_value exports, const char *name, double value);
 
+struct termios2;
+// Into what was read from the descriptor: fields that the object has not stay. termios.c
+void termios_from(napi_env env, napi_value object, struct termios2 *t);
+
 struct pump;
 // The pump of argument 0; NULL with an exception pending.
 struct pump *pump_argument(struct arguments *a);
@@ -52,6 +56,7 @@ void register_socket(napi_env env, napi_value exports);
 void register_unix_socket(napi_env env, napi_value exports);
 void register_notify(napi_env env, napi_value exports);
 void register_memfd(napi_env env, napi_value exports);
+void register_serial_calls(napi_env env, napi_value exports);
 void register_serial_port(napi_env env, napi_value exports);
 void register_serial_waiter(napi_env env, napi_value exports);
 

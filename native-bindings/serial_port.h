@@ -1,4 +1,4 @@
-// What the two files of a real serial port share.
+// What the files of a real serial port share.
 #ifndef TTYNP_SERIAL_PORT_H
 #define TTYNP_SERIAL_PORT_H
 

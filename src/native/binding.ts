@@ -175,18 +175,20 @@ export interface Binding {
   beginBarrier(socketPath: string): number;
   awaitEnd(fd: number, timeoutMs: number): boolean;
 
-  openSerialPort(path: string): number;
-  closeSerialPort(fd: number): void;
-  modemBits(fd: number): number;
-  setModemBits(fd: number, bits: number, mask: number): void;
+  openSerialPort(path: string): Promise<number>;
+  closeSerialPort(fd: number): Promise<number>;
+  applyTermios(fd: number, termios: RawTermios): Promise<number>;
+  modemBits(fd: number): Promise<number>;
+  setModemBits(fd: number, bits: number, mask: number): Promise<number>;
   lineCounters(fd: number): number[];
   flushQueues(fd: number, which: number): void;
   runTransmitter(fd: number, on: boolean): void;
-  endBreak(fd: number): void;
+  beginBreak(fd: number): Promise<number>;
+  endBreak(fd: number): Promise<number>;
+  drainSerialPort(fd: number): Promise<number>;
   unreadBytes(fd: number): number;
   untransmittedBytes(fd: number): number;
   setRs485(fd: number, rs485: RawRs485): number;
-  awaitSerial(fd: number, beginsBreak: boolean): Promise<string>;
   watchSerialPort(fd: number, sampleMs: number, modem: boolean, callback: (what: number) => void): SerialWaiterHandle;
   wantSerialEvents(waiter: SerialWaiterHandle, what: number): void;
   endSerialWaiter(waiter: SerialWaiterHandle): void;

@@ -2,6 +2,7 @@
 // counters, and a waiter that tells when something happens. Settings are native/termios. Decides nothing.
 import { readSync, writeSync } from 'node:fs';
 import { binding, isSystemError, type SerialWaiterHandle } from './binding.js';
+import type { KernelTermios } from './termios.js';
 
 export { isSystemError } from './binding.js';
 
@@ -32,24 +33,36 @@ export interface Rs485Options {
   readonly delayAfterMs: number;
 }
 
-/** Non-blocking, close-on-exec, flock()ed and TIOCEXCL. Throws a SystemError: ENOENT, EACCES, EBUSY, EAGAIN (flock), ENOTTY. */
-export function openSerialPort(path: string): number {
+// What a device behind a bus may be asked for waits on a thread of the pool; each has a descriptor of its own until it is done.
+
+/** Non-blocking, close-on-exec, flock()ed and TIOCEXCL. Rejects with a SystemError: ENOENT, EACCES, EBUSY, EAGAIN (flock), ENOTTY. */
+export function openSerialPort(path: string): Promise<number> {
   return binding.openSerialPort(path);
 }
 
-/** Drops both queues. */
-export function closeSerialPort(fd: number): void {
-  binding.closeSerialPort(fd);
+/** Drops both queues. The descriptor is gone for the caller at once. */
+export async function closeSerialPort(fd: number): Promise<void> {
+  await binding.closeSerialPort(fd);
 }
 
-/** undefined where the port has no modem lines, as a PTY. Throws a SystemError where it is gone: EIO. */
-export function modemBits(fd: number): number | undefined {
-  return orUndefined(() => binding.modemBits(fd));
+/** TCSETS2. Rejects with a SystemError: EINVAL where the driver refuses, EIO where the port is gone. */
+export async function applyTermios(fd: number, termios: KernelTermios): Promise<void> {
+  await binding.applyTermios(fd, { ...termios, cc: [...termios.cc] });
+}
+
+/** undefined where the port has no modem lines, as a PTY. Rejects with a SystemError where it is gone: EIO. */
+export async function modemBits(fd: number): Promise<number | undefined> {
+  try {
+    return await binding.modemBits(fd);
+  } catch (error) {
+    if (isLacking(error)) return undefined;
+    throw error;
+  }
 }
 
 /** Those of the mask; one call, so that they move together. */
-export function setModemBits(fd: number, bits: number, mask: number): void {
-  binding.setModemBits(fd, bits, mask);
+export async function setModemBits(fd: number, bits: number, mask: number): Promise<void> {
+  await binding.setModemBits(fd, bits, mask);
 }
 
 /** undefined where the driver counts nothing. */
@@ -94,19 +107,19 @@ export function setRs485(fd: number, options: Rs485Options | undefined): void {
 
 /**
  * Begins a break, which the kernel does when everything has been transmitted: call it when the driver's queue is empty, or
- * it occupies a thread of the pool until then. Resolves with the errno's name where it failed.
+ * it occupies a thread of the pool until then. Rejects with a SystemError.
  */
-export async function beginBreak(fd: number): Promise<string | undefined> {
-  return (await binding.awaitSerial(fd, true)) || undefined;
+export async function beginBreak(fd: number): Promise<void> {
+  await binding.beginBreak(fd);
 }
 
-export function endBreak(fd: number): void {
-  binding.endBreak(fd);
+export async function endBreak(fd: number): Promise<void> {
+  await binding.endBreak(fd);
 }
 
 /** tcdrain(3), for what the driver's queue does not count. See beginBreak. */
-export async function drainPort(fd: number): Promise<string | undefined> {
-  return (await binding.awaitSerial(fd, false)) || undefined;
+export async function drainPort(fd: number): Promise<void> {
+  await binding.drainSerialPort(fd);
 }
 
 /** What is there now, up to the size of `into`: 0 where nothing is, 'end' where the port was hung up. */
@@ -186,11 +199,15 @@ function isAgain(error: unknown): boolean {
 /** What a driver answers that lacks the call; EINVAL is that of kernels before 5.0. */
 const LACKING = new Set(['ENOTTY', 'EINVAL', 'ENOSYS', 'EOPNOTSUPP']);
 
+function isLacking(error: unknown): boolean {
+  return isSystemError(error) && LACKING.has(error.code);
+}
+
 function orUndefined<T>(call: () => T): T | undefined {
   try {
     return call();
   } catch (error) {
-    if (isSystemError(error) && LACKING.has(error.code)) return undefined;
+    if (isLacking(error)) return undefined;
     throw error;
   }
 }

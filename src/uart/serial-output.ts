@@ -103,24 +103,28 @@ export class SerialOutput {
     // Ended meanwhile: it was none then.
     if (this.#break !== 'waiting' || this.#closed) return true;
     const empty = this.#inDriver() === 0;
-    const failed = empty ? await beginBreak(this.#fd) : 'EBUSY';
+    const begun = empty && (await succeeds(beginBreak(this.#fd)));
     if (this.#closed) return true;
-    if (failed !== undefined) {
+    if (!begun) {
       this.#break = 'off';
       this.hold('break', false);
       return false;
     }
     if (this.#break === 'waiting') this.#break = 'on';
-    else endBreak(this.#fd);
+    else await endBreak(this.#fd);
     return true;
   }
 
-  endBreak(): boolean {
+  /** Rejects where the port is gone. */
+  async endBreak(): Promise<boolean> {
     const was = this.#break;
     this.#break = 'off';
     this.#endWait?.();
-    if (was === 'on') endBreak(this.#fd);
-    this.hold('break', false);
+    try {
+      if (was === 'on') await endBreak(this.#fd);
+    } finally {
+      this.hold('break', false);
+    }
     return true;
   }
 
@@ -176,7 +180,7 @@ export class SerialOutput {
     if (this.#options.hasTransmitter) {
       const round = this.#round;
       this.#draining = round;
-      await drainPort(this.#fd);
+      await succeeds(drainPort(this.#fd));
       this.#draining = undefined;
       if (this.#closed) return;
       if (this.#round !== round) {
@@ -199,4 +203,11 @@ export class SerialOutput {
       this.#endWait = done;
     });
   }
+}
+
+function succeeds(call: Promise<void>): Promise<boolean> {
+  return call.then(
+    () => true,
+    () => false,
+  );
 }

@@ -7,6 +7,7 @@ import { basename } from 'node:path';
 import type { Clock } from '../base/clock.js';
 import { Fault, messageOf } from '../base/fault.js';
 import {
+  applyTermios,
   closeSerialPort,
   endBreak,
   flushQueues,
@@ -24,7 +25,7 @@ import {
   setRs485,
   unreadBytes,
 } from '../native/serial-port.js';
-import { getTermios, setTermios } from '../native/termios.js';
+import { getTermios } from '../native/termios.js';
 import {
   DEFAULT_SETTINGS,
   type LineRequest,
@@ -72,6 +73,11 @@ export class SerialPortUart implements Uart {
   #virtual = true;
   #counters: LineCounters | undefined;
   #paused = false;
+  /** Settings and lines take effect in the order of the calls. */
+  #changes: Promise<unknown> = Promise.resolve();
+  #looking = false;
+  #lookAgain = false;
+  #closed = false;
 
   constructor(options: SerialPortOptions) {
     this.#options = options;
@@ -101,12 +107,14 @@ export class SerialPortUart implements Uart {
 
   async open(events: UartEvents): Promise<void> {
     const { device, rs485, clock } = this.#options;
+    this.#closed = false;
     try {
       const real = realpathSync(device);
       this.#unlock = lockPort(real, this.#options.lockDirectory ?? LOCK_DIRECTORY);
-      const fd = openSerialPort(real);
+      const fd = await openSerialPort(real);
       this.#fd = fd;
-      this.#begin(fd, rs485);
+      await this.#begin(fd, rs485);
+      if (this.#closed) throw new Fault('CANCELED', `${device}: closed while it was being opened`);
       this.#events = events;
       this.#output = new SerialOutput(fd, {
         clock,
@@ -135,18 +143,18 @@ export class SerialPortUart implements Uart {
     }
   }
 
-  #begin(fd: number, rs485: Rs485Options | undefined): void {
-    const bits = modemBits(fd);
+  async #begin(fd: number, rs485: Rs485Options | undefined): Promise<void> {
+    const bits = await modemBits(fd);
     this.#virtual = bits === undefined;
     this.#counters = lineCounters(fd);
-    setTermios(fd, rawTermios(getTermios(fd), this.#settings, this.#counters !== undefined));
+    await applyTermios(fd, rawTermios(getTermios(fd), this.#settings, this.#counters !== undefined));
     if (!this.#virtual && !isCarried(this.#settings, getTermios(fd))) {
       throw new Fault('CONFIG_INVALID', `${this.#options.device}: its driver does not carry these line settings`);
     }
     flushQueues(fd, 'both');
     // The kernel raised both when the port was opened.
-    this.#setLines(LINES_DOWN);
-    this.#modemLines = this.#readLines();
+    await this.#setLines(LINES_DOWN);
+    this.#modemLines = await readLines(fd);
     if (rs485 !== undefined) setRs485(fd, rs485);
   }
 
@@ -156,12 +164,11 @@ export class SerialPortUart implements Uart {
     try {
       switch (request.type) {
         case 'settings':
-          return this.#apply(request.settings, request.lines);
+          return await this.#inOrder(() => this.#apply(request.settings, request.lines));
         case 'lines':
-          this.#setLines(request.lines);
-          return true;
+          return await this.#inOrder(() => this.#setLines(request.lines));
         case 'break':
-          return request.on ? await output.beginBreak() : output.endBreak();
+          return await (request.on ? output.beginBreak() : output.endBreak());
         case 'flush':
           this.#flush(request.queue);
           return true;
@@ -201,44 +208,54 @@ export class SerialPortUart implements Uart {
     this.#waiter = undefined;
     const breaking = this.#output?.close() ?? false;
     this.#output = undefined;
+    this.#closed = true;
     const fd = this.#fd;
     this.#fd = -1;
     if (fd >= 0) {
       // A device that is gone has neither break nor lines to end.
-      quietly(() => breaking && endBreak(fd));
-      quietly(() => this.#virtual || setModemBits(fd, 0, BOTH));
-      quietly(() => closeSerialPort(fd));
+      if (breaking) await quietly(endBreak(fd));
+      if (!this.#virtual) await quietly(setModemBits(fd, 0, BOTH));
+      await quietly(closeSerialPort(fd));
     }
     this.#unlock?.();
     this.#unlock = undefined;
     this.#outputLines = LINES_DOWN;
   }
 
-  #apply(asked: LineSettings, lines: OutputLines): boolean {
+  /** False, too, where the port was closed meanwhile. */
+  #inOrder(change: () => Promise<boolean>): Promise<boolean> {
+    const done = this.#changes.then(() => this.#fd >= 0 && change());
+    this.#changes = done.catch(() => {});
+    return done;
+  }
+
+  async #apply(asked: LineSettings, lines: OutputLines): Promise<boolean> {
     if (!isPossible(asked)) return false;
+    const fd = this.#fd;
     const wanted = asUart(keepRateAtZero(asked, this.#settings));
-    const before = getTermios(this.#fd);
+    const before = getTermios(fd);
     try {
-      setTermios(this.#fd, rawTermios(before, wanted, this.#counters !== undefined));
+      await applyTermios(fd, rawTermios(before, wanted, this.#counters !== undefined));
     } catch (error) {
       if (isSystemError(error) && error.code === 'EINVAL') return false;
       throw error;
     }
-    if (!this.#virtual && !isCarried(wanted, getTermios(this.#fd))) {
-      setTermios(this.#fd, before);
+    if (this.#fd < 0) return false;
+    if (!this.#virtual && !isCarried(wanted, getTermios(fd))) {
+      await applyTermios(fd, before);
       return false;
     }
     this.#settings = wanted;
-    this.#setLines(asked.baudRate === 0 ? LINES_DOWN : lines);
-    return true;
+    return this.#setLines(asked.baudRate === 0 ? LINES_DOWN : lines);
   }
 
-  #setLines(lines: OutputLines): void {
+  async #setLines(lines: OutputLines): Promise<boolean> {
     const bits = (lines.dtr ? MODEM_BITS.DTR : 0) | (lines.rts ? MODEM_BITS.RTS : 0);
     // With RTS/CTS handshake RTS is the driver's, which lowers it when its buffer is full.
     const mask = this.#settings.flowControl.rtsCts && lines.rts ? MODEM_BITS.DTR : BOTH;
-    if (!this.#virtual) setModemBits(this.#fd, bits, mask);
     this.#outputLines = lines;
+    if (!this.#virtual) await setModemBits(this.#fd, bits, mask);
+    return true;
   }
 
   #flush(queue: Queue): void {
@@ -266,21 +283,24 @@ export class SerialPortUart implements Uart {
   #lookAtLine(): void {
     if (this.#fd < 0) return;
     if (this.#counters !== undefined) this.#lookAtCounters();
-    const lines = this.#try(() => this.#readLines()) ?? this.#modemLines;
-    if (sameLines(lines, this.#modemLines)) return;
-    this.#modemLines = lines;
-    this.#events?.report({ type: 'lines', lines });
+    this.#lookAgain = true;
+    if (!this.#looking) this.#tellLines().catch((error: unknown) => this.#failed(error));
   }
 
-  #readLines(): ModemLines {
-    const bits = modemBits(this.#fd);
-    if (bits === undefined) return VIRTUAL_LINES;
-    return {
-      cts: (bits & MODEM_BITS.CTS) !== 0,
-      dsr: (bits & MODEM_BITS.DSR) !== 0,
-      dcd: (bits & MODEM_BITS.DCD) !== 0,
-      ri: (bits & MODEM_BITS.RI) !== 0,
-    };
+  /** One question at a time; a change during it is asked for after it. */
+  async #tellLines(): Promise<void> {
+    this.#looking = true;
+    try {
+      while (this.#lookAgain && this.#fd >= 0) {
+        this.#lookAgain = false;
+        const lines = await readLines(this.#fd);
+        if (sameLines(lines, this.#modemLines)) continue;
+        this.#modemLines = lines;
+        this.#events?.report({ type: 'lines', lines });
+      }
+    } finally {
+      this.#looking = false;
+    }
   }
 
   #lookAtCounters(): void {
@@ -320,9 +340,20 @@ export class SerialPortUart implements Uart {
   }
 }
 
-function quietly(call: () => unknown): void {
+async function readLines(fd: number): Promise<ModemLines> {
+  const bits = await modemBits(fd);
+  if (bits === undefined) return VIRTUAL_LINES;
+  return {
+    cts: (bits & MODEM_BITS.CTS) !== 0,
+    dsr: (bits & MODEM_BITS.DSR) !== 0,
+    dcd: (bits & MODEM_BITS.DCD) !== 0,
+    ri: (bits & MODEM_BITS.RI) !== 0,
+  };
+}
+
+async function quietly(call: Promise<void>): Promise<void> {
   try {
-    call();
+    await call;
   } catch (error) {
     if (!isSystemError(error)) throw error;
   }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Boots the guest from its disk, which is never written (a reboot keeps what was installed, the end of QEMU throws it away),
 # and waits until it takes commands.
-# $TTYNP_VM/host is /mnt/host in the guest. The guest has no network card. QEMU's TCG: no KVM needed, about 10 s. It
+# A cable joins its second and third serial port (ttyS1 and ttyS2, emulated 16550). $TTYNP_VM/host is /mnt/host in the guest. The guest has no network card. QEMU's TCG: no KVM needed, about 10 s. It
 # emulates a CPU without AVX faster than one with: Node starts in two thirds of the time.
 # TTYNP_VM_COUNT=1: its clock counts its instructions, two nanoseconds each, on one CPU. What is measured in it is then the work that
 # was done, whatever else this machine does.
@@ -20,5 +20,7 @@ qemu-system-x86_64 -M q35,hpet=off "${accel[@]}" -cpu "${TTYNP_VM_CPU:-Westmere}
   -device virtio-rng-pci -device virtio-serial-pci \
   -chardev socket,id=c0,path=run/cmd.sock,server=on,wait=off -device virtserialport,chardev=c0,name=ttynp.cmd \
   -fsdev local,id=f0,path=host,security_model=none,multidevs=remap -device virtio-9p-pci,fsdev=f0,mount_tag=host \
-  -serial file:run/console.log -pidfile run/qemu.pid -daemonize
+  -serial file:run/console.log \
+  -chardev socket,id=s1,path=run/cable.sock,server=on,wait=off -device isa-serial,chardev=s1 \
+  -chardev socket,id=s2,path=run/cable.sock,server=off -device isa-serial,chardev=s2 -pidfile run/qemu.pid -daemonize
 exec "$here/wait-ready.sh" 1

@@ -104,6 +104,13 @@ check 'usbip: restart under an application: nothing lost, the same connections, 
 [ -z "${TTYNP_VM_LONG:-}" ] || check 'usbip: the adapters are gone while the machine sleeps, and come back' '. ./usbip-owner.sh; usbip_suspend'
 check 'usbip: a change of backend swaps the owner of the name, both ways' '. ./usbip-owner.sh; usbip_owner '"${TTYNP_VM_LONG:-}"
 [ -z "${TTYNP_VM_LONG:-}" ] || check 'usbip: the helper ends when nobody asks' "$usbip usbip_helper_ends_by_itself"
+served='. ./usbip-daemon.sh; . ./served.sh;'
+check 'serial ports: those of usbip ttys and a 16550 are offered' "$served served_begin" 120
+check 'serial ports: our driver at our Real COM: parity, lines, TIOCMIWAIT, break, drain reach the line and come back' "$served served_real_com" 180
+check 'serial ports: pyserial rfc2217:// has mark and space parity, lines, break with its length, error counters' "$served served_rfc2217" 120
+check 'serial ports: a 16550 by raw TCP: every byte, a Modbus frame is a segment, one client at a time' "$served served_16550" 120
+check 'serial ports: an adapter that is unplugged and plugged in again is offered again, its clients are told' "$served served_unplugged" 180
+check 'serial ports: they go with the configuration' "$served served_end"
 check 'usbip: disabled again, nothing listens' 'systemctl disable --quiet --now ttynp-usbip.socket; not ls /run/ttynp-usbip.sock'
 check 'a stop job is told from a restart job' 'restart_hands_over; stop_closes'
 

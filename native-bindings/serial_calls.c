@@ -1,0 +1,209 @@
+// What a serial port's driver may let its caller wait for: an adapter behind USB is asked over the bus, for seconds where it hangs, and a
+// break or a drain begins when everything has been transmitted. Each is work for a thread of libuv's pool, and gives a promise.
+#define _GNU_SOURCE
+#include "module.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "errno.h"
+#include "serial_port.h"
+#include "termios2.h"
+
+struct call {
+  napi_async_work work;
+  napi_deferred deferred;
+  // Returns the promise's value, or -1 with errno set and `failed` naming the system call.
+  int (*perform)(struct call *call);
+  int fd;  // its own, so that the port may be closed meanwhile; a flush ends a wait for output
+  char *path;
+  struct termios2 termios;
+  int bits;
+  int mask;
+  int result;
+  int error;
+  const char *failed;
+};
+
+static int named(struct call *call, const char *name, int result) {
+  if (result == -1) call->failed = name;
+  return result;
+}
+
+static int perform_open(struct call *call) {
+  struct termios2 probe;
+  int fd = RETRY(open(call->path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+  if (fd == -1) return named(call, "open", -1);
+  // Nobody else's: flock() for those who ask, TIOCEXCL for those who do not.
+  if (named(call, "TCGETS2", termios_get(fd, &probe)) != -1 && named(call, "flock", RETRY(flock(fd, LOCK_EX | LOCK_NB))) != -1 &&
+      named(call, "TIOCEXCL", RETRY(ioctl(fd, TIOCEXCL))) != -1) {
+    return fd;
+  }
+  int error = errno;
+  close(fd);
+  errno = error;
+  return -1;
+}
+
+// What is queued is dropped, or close(2) would wait for it.
+static int perform_close(struct call *call) {
+  RETRY(ioctl(call->fd, TCFLSH, TCIOFLUSH));
+  RETRY(ioctl(call->fd, TIOCNXCL));
+  RETRY(flock(call->fd, LOCK_UN));  // a call that goes on has another descriptor of the same open file
+  return 0;
+}
+
+static int perform_set_termios(struct call *call) {
+  return named(call, "TCSETS2", termios_set(call->fd, &call->termios));
+}
+
+static int perform_modem_bits(struct call *call) {
+  int bits = 0;
+  if (named(call, "TIOCMGET", RETRY(ioctl(call->fd, TIOCMGET, &bits))) == -1) return -1;
+  return bits;
+}
+
+// One TIOCMSET, so that two lines move together; bits outside of the mask stay.
+static int perform_set_modem_bits(struct call *call) {
+  int bits = perform_modem_bits(call);
+  if (bits == -1) return -1;
+  bits = (bits & ~call->mask) | (call->bits & call->mask);
+  return named(call, "TIOCMSET", RETRY(ioctl(call->fd, TIOCMSET, &bits)));
+}
+
+static int perform_begin_break(struct call *call) {
+  return named(call, "TIOCSBRK", RETRY(ioctl(call->fd, TIOCSBRK)));
+}
+
+static int perform_end_break(struct call *call) {
+  return named(call, "TIOCCBRK", RETRY(ioctl(call->fd, TIOCCBRK)));
+}
+
+// TCSBRK with an argument other than 0 is tcdrain(3).
+static int perform_drain(struct call *call) {
+  return named(call, "TCSBRK", RETRY(ioctl(call->fd, TCSBRK, 1)));
+}
+
+static void in_pool(napi_env env, void *data) {
+  (void)env;
+  struct call *call = data;
+  call->result = call->perform(call);
+  call->error = call->result == -1 ? errno : 0;
+  if (call->fd >= 0) close(call->fd);
+}
+
+static void done(napi_env env, napi_status status, void *data) {
+  struct call *call = data;
+  if (status == napi_cancelled) {
+    if (call->fd >= 0) close(call->fd);
+    call->error = ECANCELED;
+    call->failed = "ioctl";
+  }
+  if (call->error == 0) {
+    napi_resolve_deferred(env, call->deferred, make_number(env, call->result));
+  } else {
+    napi_value error;
+    throw_errno(env, call->error, call->failed);
+    napi_get_and_clear_last_exception(env, &error);
+    napi_reject_deferred(env, call->deferred, error);
+  }
+  napi_delete_async_work(env, call->work);
+  free(call->path);
+  free(call);
+}
+
+static napi_value begin(napi_env env, const struct call *from) {
+  struct call *call = calloc(1, sizeof *call);
+  if (call == NULL) {
+    if (from->fd >= 0) close(from->fd);
+    free(from->path);
+    return throw_errno(env, ENOMEM, "ioctl");
+  }
+  *call = *from;
+  napi_value promise;
+  napi_create_promise(env, &call->deferred, &promise);
+  napi_create_async_work(env, NULL, make_string(env, "ttynp.serial"), in_pool, done, call, &call->work);
+  napi_queue_async_work(env, call->work);
+  return promise;
+}
+
+static napi_value begin_at(napi_env env, int fd, struct call call) {
+  call.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return call.fd == -1 ? throw_errno(env, errno, "dup") : begin(env, &call);
+}
+
+// openSerialPort(path) -> Promise of fd, non-blocking and nobody else's
+static napi_value open_serial_port(napi_env env, napi_callback_info info) {
+  struct arguments a = take_arguments(env, info);
+  char path[4096];
+  string_argument(&a, 0, path, sizeof path);
+  if (a.bad) return NULL;
+  struct call call = {.perform = perform_open, .fd = -1, .path = strdup(path)};
+  return call.path == NULL ? throw_errno(env, ENOMEM, "open") : begin(env, &call);
+}
+
+// closeSerialPort(fd) -> Promise: the descriptor is the call's from now on
+static napi_value close_serial_port(napi_env env, napi_callback_info info) {
+  struct arguments a = take_arguments(env, info);
+  int32_t fd = int_argument(&a, 0);
+  if (a.bad) return NULL;
+  struct call call = {.perform = perform_close, .fd = fd};
+  return begin(env, &call);
+}
+
+// applyTermios(fd, termios) -> Promise
+static napi_value apply_termios(napi_env env, napi_callback_info info) {
+  struct arguments a = take_arguments(env, info);
+  int32_t fd = int_argument(&a, 0);
+  if (a.bad) return NULL;
+  struct call call = {.perform = perform_set_termios};
+  if (termios_get(fd, &call.termios) == -1) return throw_errno(env, errno, "TCGETS2");
+  termios_from(env, a.values[1], &call.termios);
+  return begin_at(env, fd, call);
+}
+
+// setModemBits(fd, bits, mask) -> Promise
+static napi_value set_modem_bits(napi_env env, napi_callback_info info) {
+  struct arguments a = take_arguments(env, info);
+  int32_t fd = int_argument(&a, 0);
+  struct call call = {.perform = perform_set_modem_bits, .bits = int_argument(&a, 1), .mask = int_argument(&a, 2)};
+  return a.bad ? NULL : begin_at(env, fd, call);
+}
+
+static napi_value simple(napi_env env, napi_callback_info info, int (*perform)(struct call *call)) {
+  struct arguments a = take_arguments(env, info);
+  int32_t fd = int_argument(&a, 0);
+  return a.bad ? NULL : begin_at(env, fd, (struct call){.perform = perform});
+}
+
+// modemBits(fd) -> Promise of TIOCMGET
+static napi_value modem_bits(napi_env env, napi_callback_info info) {
+  return simple(env, info, perform_modem_bits);
+}
+
+// beginBreak(fd), endBreak(fd), drainSerialPort(fd) -> Promise
+static napi_value begin_break(napi_env env, napi_callback_info info) {
+  return simple(env, info, perform_begin_break);
+}
+
+static napi_value end_break(napi_env env, napi_callback_info info) {
+  return simple(env, info, perform_end_break);
+}
+
+static napi_value drain(napi_env env, napi_callback_info info) {
+  return simple(env, info, perform_drain);
+}
+
+void register_serial_calls(napi_env env, napi_value exports) {
+  export_function(env, exports, "openSerialPort", open_serial_port);
+  export_function(env, exports, "closeSerialPort", close_serial_port);
+  export_function(env, exports, "applyTermios", apply_termios);
+  export_function(env, exports, "modemBits", modem_bits);
+  export_function(env, exports, "setModemBits", set_modem_bits);
+  export_function(env, exports, "beginBreak", begin_break);
+  export_function(env, exports, "endBreak", end_break);
+  export_function(env, exports, "drainSerialPort", drain);
+}
