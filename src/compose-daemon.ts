@@ -18,6 +18,7 @@ import { descriptorLimit, descriptorWarning } from './daemon/descriptor-limit.js
 import { factories } from './daemon/factories.js';
 import { openDescriptorStore } from './daemon/handover/descriptor-store.js';
 import { type KeptDaemon, PortKeepers } from './daemon/handover/port-keepers.js';
+import { DiscoveryService } from './daemon/served/discovery.js';
 import { servedFactories } from './daemon/served/factories.js';
 import { ServedPorts } from './daemon/served/served-ports.js';
 import { ServiceManager } from './daemon/service-manager.js';
@@ -26,6 +27,7 @@ import { notify } from './native/notify.js';
 import { Pump } from './native/pump.js';
 import { isJournalStream, JOURNAL_SOCKET } from './observe/journal.js';
 import { createLog, mayColour, type ProgramLog } from './observe/log.js';
+import { AccessList } from './serve/access-list.js';
 import { announceNames, attachDevice, probeHelper } from './tty/usbip/attach.js';
 import { type AdapterKeeper, UsbipHost } from './tty/usbip/host.js';
 import { isDriverless } from './tty/usbip/kernel-device.js';
@@ -92,6 +94,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     changed: (tty) => supervisor.nameChanged(tty),
     ask: () => usbipHost?.lookAgain(),
   });
+  const served = new ServedPorts({ clock, log, ...servedFactories(clock) });
   const supervisor = new Supervisor(
     {
       version: packageVersion(),
@@ -109,14 +112,22 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       monotonicMs: () => Number(process.hrtime.bigint()) / 1e6,
       pumpHeartbeatMs: () => pump.heartbeatMs,
       keepers,
-      served: new ServedPorts({ clock, log, ...servedFactories(clock) }),
+      served,
+      discovery: new DiscoveryService({ clock, log, listeners: () => served.listeners() }),
       ...factories({ pump, clock, random: Math.random, keepers, usbip, kernelNames }),
     },
     config,
   );
   control.serve(supervisor);
   const metrics =
-    config.metrics && new MetricsServer({ ...config.metrics.listen, clock, log, metrics: () => supervisor.metrics() });
+    config.metrics &&
+    new MetricsServer({
+      ...config.metrics.listen,
+      clock,
+      log,
+      admits: (address) => admitsTo(supervisor.config.metrics, address),
+      metrics: () => supervisor.metrics(),
+    });
   metrics?.start();
   const few = descriptorWarning(config.ttys.length, descriptorLimit());
   if (few) log.log('warn', few, { event: 'descriptors' });
@@ -269,6 +280,14 @@ function makeDirectory(dir: string): void {
 
 function addressOf({ servers }: ResolvedConfig, name: string): string | undefined {
   return servers.find((server) => server.name === name)?.address;
+}
+
+/** What a reload took out of the configuration listens until the next start, and admits nobody. */
+function admitsTo(
+  listener: { readonly accessibleIps: ConstructorParameters<typeof AccessList>[0] } | null,
+  address: string,
+) {
+  return listener !== null && new AccessList(listener.accessibleIps).admits(address);
 }
 
 function statusLine(supervisor: Supervisor): string {

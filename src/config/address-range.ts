@@ -33,3 +33,11 @@ function prefixOf(mask: string, version: number, bits: number): number | undefin
 export function rangeText({ address, prefix, family }: AddressRange): string {
   return prefix === (family === 'ipv4' ? 32 : 128) ? address : `${address}/${prefix}`;
 }
+
+/** The lists that a client has to be in, of a global one and a listener's own. An empty one admits everybody. */
+export function narrowedBy(
+  everywhere: readonly AddressRange[],
+  own: readonly AddressRange[],
+): readonly (readonly AddressRange[])[] {
+  return [everywhere, own].filter((list) => list.length > 0);
+}

@@ -4,6 +4,7 @@
 //
 //   resolveConfig(main, included, environment, problems), defaultRuntimeDir(environment), and all of resolved.ts:
 //   ResolvedConfig, ResolvedServer, ResolvedTty, TtyPolicy, sameTty(a, b)
+import { type AddressRange, narrowedBy } from './address-range.js';
 import type { ServerEntry } from './entries.js';
 import { mergeServers, mergeTtys } from './merge.js';
 import type { Problems } from './problems.js';
@@ -13,6 +14,9 @@ import { resolveSerialPorts } from './serial-ports.js';
 import type { ConfigFile } from './yaml-file.js';
 
 export * from './resolved.js';
+
+/** Of the vendor's hosts. */
+const DISCOVERY_PORT = 4800;
 
 export function defaultRuntimeDir(environment: Environment): string {
   if (environment.uid === 0) return '/run/ttynp';
@@ -32,13 +36,23 @@ export function resolveConfig(
   const complete = files.every((f) => f.readable);
   const servers = complete ? mergeServers(files, value?.defaults, problems) : new Map<string, ServerEntry>();
   const ttys = complete ? mergeTtys(files, servers, value?.defaults?.tty ?? {}, problems) : [];
+  const narrowed = (own: readonly AddressRange[] = []) => narrowedBy(value?.accessibleIps ?? [], own);
   const runtimeDir = value?.runtimeDir ?? defaultRuntimeDir(environment);
   return {
     version: 1,
     runtimeDir,
     linkDir: value?.linkDir ?? (environment.devWritable ? '/dev' : runtimeDir),
     control: { group: value?.control?.group ?? null, mode: value?.control?.mode ?? 0o660 },
-    metrics: value?.metrics ?? null,
+    metrics: value?.metrics ? { ...value.metrics, accessibleIps: narrowed(value.metrics.accessibleIps) } : null,
+    discovery: value?.discovery
+      ? {
+          listen: value.discovery.listen,
+          port: value.discovery.port ?? DISCOVERY_PORT,
+          name: value.discovery.name ?? null,
+          connections: value.discovery.connections ?? true,
+          accessibleIps: narrowed(value.discovery.accessibleIps),
+        }
+      : null,
     usbip: { socket: value?.usbip?.socket ?? '/run/ttynp-usbip.sock' },
     log: {
       level: value?.log?.level ?? 'info',

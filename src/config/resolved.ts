@@ -115,6 +115,18 @@ export interface ResolvedSerialPort {
   readonly source: Source;
 }
 
+/** UDP 4800. */
+export interface ResolvedDiscovery {
+  readonly listen: readonly string[];
+  readonly port: number;
+  /** null: the machine's. */
+  readonly name: string | null;
+  /** Whether it tells which TCP connections there are. */
+  readonly connections: boolean;
+  /** As of a serial port. */
+  readonly accessibleIps: readonly (readonly AddressRange[])[];
+}
+
 export interface ResolvedLog {
   readonly level: 'error' | 'warn' | 'info' | 'debug';
   readonly file: string | null;
@@ -131,7 +143,12 @@ export interface ResolvedConfig {
   readonly linkDir: string;
   readonly control: { readonly group: string | number | null; readonly mode: number };
   /** Where /metrics is answered over TCP; null: nowhere. */
-  readonly metrics: { readonly listen: { readonly host: string; readonly port: number } } | null;
+  readonly metrics: {
+    readonly listen: { readonly host: string; readonly port: number };
+    /** As of a serial port. */
+    readonly accessibleIps: readonly (readonly AddressRange[])[];
+  } | null;
+  readonly discovery: ResolvedDiscovery | null;
   readonly usbip: { readonly socket: string };
   readonly log: ResolvedLog;
   readonly servers: readonly ResolvedServer[];
@@ -147,4 +164,8 @@ export function sameTty(a: ResolvedTty, b: ResolvedTty): boolean {
 
 export function sameSerialPort(a: ResolvedSerialPort, b: ResolvedSerialPort): boolean {
   return isDeepStrictEqual({ ...a, source: undefined }, { ...b, source: undefined });
+}
+
+export function sameDiscovery(a: ResolvedDiscovery | null, b: ResolvedDiscovery | null): boolean {
+  return isDeepStrictEqual(a, b);
 }

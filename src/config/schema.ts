@@ -3,7 +3,7 @@
 // in milliseconds, modes as numbers, formats parsed.
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { accessibleIps, SerialPortSchema } from './serial-port-schema.js';
+import { accessibleIps, DiscoverySchema, SerialPortSchema } from './serial-port-schema.js';
 import { absolutePath, duration, format, listenAddress, mode, onOff, size, tcpPort } from './values.js';
 
 /** Also what a tty may be called in `ttys:`; a server's `firstTty` has to begin with tty besides. */
@@ -111,7 +111,10 @@ export const ConfigSchema = z.strictObject({
   linkDir: absolutePath.optional().describe('where the names of the ttys are made'),
   control: z.strictObject({ group: account.optional(), mode: mode.optional() }).optional(),
   metrics: z
-    .strictObject({ listen: listenAddress.describe('IP address and port where GET /metrics is answered over TCP') })
+    .strictObject({
+      listen: listenAddress.describe('IP address and port where GET /metrics is answered over TCP'),
+      accessibleIps: accessibleIps.optional().describe('who may ask, within the global list; empty: everybody'),
+    })
     .optional()
     .describe('for Prometheus; the control socket answers /metrics always'),
   usbip: z
@@ -140,7 +143,12 @@ export const ConfigSchema = z.strictObject({
     .optional(),
   servers,
   ttys,
-  accessibleIps: accessibleIps.optional().describe('who may connect to any of the serial ports; empty: everybody'),
+  accessibleIps: accessibleIps
+    .optional()
+    .describe('who may connect to whatever listens: serial ports, discovery, metrics; empty: everybody'),
+  discovery: DiscoverySchema.optional().describe(
+    'UDP 4800: this machine is found as a device server, and answers that it lives',
+  ),
   serialPorts: z
     .record(serialPortNumber, SerialPortSchema)
     .optional()

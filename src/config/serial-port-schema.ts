@@ -16,16 +16,14 @@ const range = z.string({ error: 'must be an address range' }).transform((value, 
 
 export const accessibleIps = z.array(range, { error: 'must be a list of address ranges' }).max(256);
 
+const ipAddress = z.string().refine((address) => isIP(address) !== 0, 'must be an IPv4 or IPv6 address');
+
 export const SERIAL_PORT_MODES = ['real-com', 'rfc2217', 'tcp-server', 'disabled'] as const;
 
 export const SerialPortSchema = z.strictObject({
   device: absolutePath.describe('such as /dev/ttyS0, or a link below /dev/serial/by-id, which an adapter keeps'),
   mode: z.enum(SERIAL_PORT_MODES).optional().describe('real-com'),
-  listen: z
-    .string()
-    .refine((address) => isIP(address) !== 0, 'must be an IPv4 or IPv6 address')
-    .optional()
-    .describe('the address of this machine to listen on (127.0.0.1)'),
+  listen: ipAddress.optional().describe('the address of this machine to listen on (127.0.0.1)'),
   dataPort: tcpPort.optional().describe('real-com: exactly this data port (950 and up)'),
   commandPort: tcpPort
     .optional()
@@ -54,6 +52,29 @@ export const SerialPortSchema = z.strictObject({
   format: format.optional().describe('the line settings until a client changes them (9600,8N1)'),
   flowControl: z.enum(['none', 'rts-cts', 'xon-xoff']).optional(),
   rs485: onOff.optional().describe('the driver switches the transmitter on and off by RTS (TIOCSRS485)'),
+});
+
+export const DiscoverySchema = z.strictObject({
+  listen: z
+    .union([ipAddress.transform((address) => [address]), z.array(ipAddress).min(1).max(16)], {
+      error: 'must be an IP address or a list of them',
+    })
+    .describe('the addresses of this machine that hosts have in their configuration'),
+  port: z
+    .int({ error: 'must be a UDP port number' })
+    .min(1)
+    .max(65535)
+    .optional()
+    .describe('the one hosts ask is 4800'),
+  name: z
+    .string()
+    .regex(/^[\x20-\x7e]{1,39}$/, 'must be 1 to 39 ASCII characters')
+    .optional()
+    .describe('what this machine is called in a search (its host name)'),
+  connections: onOff
+    .optional()
+    .describe('tell which TCP connections there are; off where hosts are behind a translation of addresses (on)'),
+  accessibleIps: accessibleIps.optional().describe('who may ask, within the global list; empty: everybody'),
 });
 
 export type SerialPortValue = z.output<typeof SerialPortSchema>;

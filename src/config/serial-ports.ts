@@ -3,7 +3,7 @@
 import { applyFormat } from '../serial/format.js';
 import { NO_FLOW_CONTROL } from '../serial/line.js';
 import { portNumbers } from '../serial/port-numbers.js';
-import type { AddressRange } from './address-range.js';
+import { type AddressRange, narrowedBy } from './address-range.js';
 import { canonicalAddress } from './check.js';
 import type { Problems } from './problems.js';
 import type { ResolvedSerialPort, ServedMode } from './resolved.js';
@@ -62,7 +62,7 @@ function resolvePort(
     device: value.device,
     served: servedMode(port, mode, value),
     listen: value.listen ?? '127.0.0.1',
-    accessibleIps: [everywhere, value.accessibleIps ?? []].filter((list) => list.length > 0),
+    accessibleIps: narrowedBy(everywhere, value.accessibleIps ?? []),
     aliveCheckMs: value.aliveCheck ?? ALIVE_CHECK_MS,
     settings: {
       ...applyFormat(value.format ?? {}),

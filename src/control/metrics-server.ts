@@ -3,6 +3,7 @@
 //
 //   const server = new MetricsServer({ host, port, clock, log, metrics });  server.start();  await server.close()
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../base/clock.js';
 import { messageOf } from '../base/fault.js';
 import type { Log } from '../base/log.js';
@@ -13,6 +14,8 @@ export interface MetricsServerOptions {
   readonly port: number;
   readonly clock: Clock;
   readonly log: Log;
+  /** Who may ask, by address; others are disconnected before a byte is answered. Default everybody. */
+  readonly admits?: (address: string) => boolean;
   /** The text for Prometheus. */
   readonly metrics: () => string;
 }
@@ -25,6 +28,7 @@ export class MetricsServer {
   readonly #server: Server;
   #retry: Timer | undefined;
   #told = false;
+  #denied = 0;
   #closed = false;
 
   constructor(options: MetricsServerOptions) {
@@ -34,6 +38,9 @@ export class MetricsServer {
       (request, response) => this.#answer(request, response),
     );
     this.#server.maxConnections = MAX_CLIENTS;
+    this.#server.on('connection', (socket) => {
+      if (options.admits?.(socket.remoteAddress ?? '') === false) this.#deny(socket);
+    });
     this.#server.on('clientError', (_error, socket) => socket.destroy());
     this.#server.on('error', (error) => this.#failed(error));
     this.#server.on('listening', () => {
@@ -61,6 +68,15 @@ export class MetricsServer {
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();
+    });
+  }
+
+  #deny(socket: Socket): void {
+    const peer = socket.remoteAddress ?? 'somebody';
+    socket.destroy();
+    if (this.#denied++ > 0) return;
+    this.#o.log.log('warn', `metrics: ${peer} is not in accessibleIps; more like it are not told`, {
+      event: 'metrics',
     });
   }
 

@@ -24,6 +24,7 @@ import { daemonMetrics } from './metrics.js';
 import { Port } from './port.js';
 import { isWithoutDevice, serverView } from './port-view.js';
 import type { RunningServer } from './running-server.js';
+import type { DiscoveryService } from './served/discovery.js';
 import { servedMetrics } from './served/metrics.js';
 import type { ServedPorts } from './served/served-ports.js';
 
@@ -56,6 +57,8 @@ export interface SupervisorOptions {
   readonly keepers: PortKeepers;
   /** This machine's serial ports. */
   readonly served: ServedPorts;
+  /** UDP 4800. */
+  readonly discovery: DiscoveryService;
   readonly pumpHeartbeatMs: () => number;
 }
 
@@ -91,6 +94,7 @@ export class Supervisor implements DaemonControl {
   start(): void {
     for (const tty of this.#config.ttys) this.#add(tty);
     void this.#o.served.become(this.#config.serialPorts);
+    void this.#o.discovery.become(this.#config.discovery);
   }
 
   /**
@@ -101,7 +105,7 @@ export class Supervisor implements DaemonControl {
     this.#watchers.clear();
     this.#watchTimer?.cancel();
     const kept: Port[] = [];
-    const ending: Promise<void>[] = [this.#o.served.stop()];
+    const ending: Promise<void>[] = [this.#o.served.stop(), this.#o.discovery.stop()];
     for (const port of this.#ports.values()) {
       const stays = this.#o.keepers.isKept(port.name);
       if (stays) kept.push(port);
@@ -117,7 +121,8 @@ export class Supervisor implements DaemonControl {
   async stop(drainMs: number): Promise<void> {
     this.#watchers.clear();
     this.#watchTimer?.cancel();
-    await Promise.all([this.#o.served.stop(), ...[...this.#ports.values()].map((port) => port.stop(drainMs))]);
+    const served = [this.#o.served.stop(), this.#o.discovery.stop()];
+    await Promise.all([...served, ...[...this.#ports.values()].map((port) => port.stop(drainMs))]);
     this.#ports.clear();
   }
 
@@ -169,7 +174,8 @@ export class Supervisor implements DaemonControl {
     const { rss, heapUsed } = process.memoryUsage();
     const { user, system } = process.cpuUsage();
     const own = { residentBytes: rss, heapBytes: heapUsed, cpuSeconds: (user + system) / 1e6 };
-    return formatMetrics([...daemonMetrics(this.status(), ports, own), ...servedMetrics(this.serialPorts())]);
+    const served = [...servedMetrics(this.serialPorts()), ...this.#o.discovery.metrics()];
+    return formatMetrics([...daemonMetrics(this.status(), ports, own), ...served]);
   }
 
   trace(name: string, listener: (record: TraceRecord) => void): () => void {
@@ -251,6 +257,7 @@ export class Supervisor implements DaemonControl {
     }
     await Promise.all(leaving);
     await this.#o.served.become(config.serialPorts, result);
+    await this.#o.discovery.become(config.discovery);
     this.#config = config;
     for (const name of result.removed) this.#tell({ type: 'removed', name });
     for (const tty of config.ttys) {
@@ -336,7 +343,8 @@ export class Supervisor implements DaemonControl {
 /** Of the daemon, not of a port. */
 function sameOwnSettings(a: ResolvedConfig, b: ResolvedConfig): boolean {
   return (
-    JSON.stringify([a.control, a.log, a.metrics, a.usbip]) === JSON.stringify([b.control, b.log, b.metrics, b.usbip])
+    JSON.stringify([a.control, a.log, a.metrics?.listen, a.usbip]) ===
+    JSON.stringify([b.control, b.log, b.metrics?.listen, b.usbip])
   );
 }
 

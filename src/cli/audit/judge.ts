@@ -5,7 +5,7 @@
 import type { ResolvedConfig, ResolvedTty } from '../../config/resolved.js';
 import { rangesText, reachOf } from './address.js';
 import { GUIDE_MODES, GUIDE_SERVICES, type GuideRow } from './guide.js';
-import { servedEndpoints, servedMode } from './served.js';
+import { discoveryEndpoints, servedEndpoints, servedMode } from './served.js';
 import type { Endpoint, Judged } from './verdict.js';
 
 export type { Endpoint, Verdict } from './verdict.js';
@@ -67,7 +67,7 @@ function metrics({ metrics: own }: ResolvedConfig): Endpoint[] {
     case 'loopback':
       return [{ ...common, verdict: 'ok', why: 'only this machine reaches it' }];
     case 'private':
-      return [{ ...common, verdict: 'note', why: 'let the firewall admit the collector alone' }];
+      return [{ ...common, verdict: 'note', why: 'admit the collector alone, with accessibleIps and the firewall' }];
     case 'any':
       return [{ ...common, verdict: 'against', why: 'on every network of this machine: name one address' }];
     default:
@@ -164,9 +164,16 @@ const off = (why: string): Judged => ({ verdict: 'ok', now: 'off', why });
 function serviceRows(config: ResolvedConfig): ServiceRow[] {
   const [http] = metrics(config);
   const asked = hostNames(config);
+  const found = discoveryEndpoints(config);
+  const discovery = found.find(isAgainst) ?? found[0];
   const g = GUIDE_SERVICES;
   return [
-    { ...g.moxaCommand, ...off('ttynp neither sends nor answers it; disable it at the device') },
+    {
+      ...g.moxaCommand,
+      ...(discovery === undefined
+        ? off('ttynp neither sends nor answers it; disable it at the device')
+        : { verdict: discovery.verdict, now: 'UDP 4800 answers, TCP is never opened', why: discovery.why }),
+    },
     {
       ...g.dns,
       ...(asked.length === 0

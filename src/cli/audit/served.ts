@@ -4,7 +4,11 @@ import { tcpPortsOf } from '../../config/serial-ports.js';
 import { rangesText, reachOf } from './address.js';
 import type { Endpoint, Judged } from './verdict.js';
 
-export function servedEndpoints({ serialPorts }: ResolvedConfig): Endpoint[] {
+export function servedEndpoints(config: ResolvedConfig): Endpoint[] {
+  return [...tcpEndpoints(config), ...discoveryEndpoints(config)];
+}
+
+function tcpEndpoints({ serialPorts }: ResolvedConfig): Endpoint[] {
   return serialPorts.flatMap((port): Endpoint[] => {
     const ports = tcpPortsOf(port.served).map(([, number]) => number);
     if (ports.length === 0) return [];
@@ -20,6 +24,29 @@ export function servedEndpoints({ serialPorts }: ResolvedConfig): Endpoint[] {
       },
     ];
   });
+}
+
+/** UDP 4800. */
+export function discoveryEndpoints({ discovery }: ResolvedConfig): Endpoint[] {
+  if (discovery === null) return [];
+  const { listen, port, accessibleIps } = discovery;
+  return listen.map((address) => ({
+    what: 'discovery (DSCI)',
+    direction: 'opens',
+    transport: 'udp',
+    address,
+    ports: String(port),
+    ...judgeDiscovery(address, accessibleIps.length > 0),
+  }));
+}
+
+function judgeDiscovery(listen: string, isNarrowed: boolean): Judged {
+  const now = 'answers, and changes nothing';
+  const reach = reachOf(listen);
+  if (reach === 'loopback') return { verdict: 'ok', now, why: 'only this machine reaches it' };
+  if (reach === 'public') return { verdict: 'against', now, why: 'a public address: forged requests make it answer' };
+  if (isNarrowed) return { verdict: 'note', now, why: "only for the vendor's drivers, which would drop idle ports" };
+  return { verdict: 'against', now, why: 'everybody is told what is connected: say who with accessibleIps' };
 }
 
 function judge({ listen, accessibleIps }: ResolvedSerialPort): Judged {

@@ -54,6 +54,11 @@ export class ServedPorts {
     return [...this.#ports.values()].map((port) => port.view()).sort((a, b) => a.port - b.port);
   }
 
+  /** Where clients can connect at present. */
+  listeners(): { readonly address: string; readonly port: number }[] {
+    return this.views().flatMap(({ listen, tcpPorts }) => tcpPorts.map((port) => ({ address: listen, port })));
+  }
+
   /** Never rejects. */
   stop(): Promise<void> {
     return this.become([]);

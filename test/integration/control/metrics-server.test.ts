@@ -103,3 +103,15 @@ test('closed in the same breath as started, it listens on nothing', async () => 
   for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve));
   expect(brief.address).toBeUndefined();
 });
+
+test('who may not ask is disconnected before a byte is answered, and said once', async () => {
+  await server.close();
+  lines = [];
+  server = new MetricsServer({ host: '127.0.0.1', port: 0, clock, log, admits: () => false, metrics: () => text() });
+  server.start();
+  await until(() => server.address !== undefined);
+  for (let i = 0; i < 20; i++) expect(await ask('/metrics')).toBe('');
+  expect(lines.filter((one) => one.includes('accessibleIps'))).toEqual([
+    'warn metrics: 127.0.0.1 is not in accessibleIps; more like it are not told',
+  ]);
+});

@@ -52,6 +52,15 @@ describe('what is opened and connected to', () => {
     ]);
   });
 
+  test('discovery: never TCP, and who may ask decides', () => {
+    const of = (listen: string, more = '') => audit(`discovery: { listen: "${listen}"${more} }`);
+    expect(of('127.0.0.1').endpoints.slice(1).map(brief)).toEqual([['ok', 'discovery (DSCI)', '127.0.0.1', '4800']]);
+    expect(of('192.168.1.10').endpoints[1]?.verdict).toBe('against');
+    expect(of('192.168.1.10', ', accessibleIps: [192.168.1.0/24]').endpoints[1]?.verdict).toBe('note');
+    const [row] = of('0.0.0.0').services;
+    expect(row).toMatchObject({ verdict: 'against', now: 'UDP 4800 answers, TCP is never opened' });
+  });
+
   test('serial ports of this machine: who may reach them decides', () => {
     const ports = (listen: string, more = '') => `serialPorts:
   1: { device: /dev/a, listen: "${listen}"${more} }

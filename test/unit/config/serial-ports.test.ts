@@ -247,3 +247,35 @@ test('a range is written as it is read', () => {
     expect(range && rangeText(range)).toBe(text);
   }
 });
+
+test('discovery and metrics: filled in, and within the global list', () => {
+  expect(load('').discovery).toBeNull();
+  expect(load('discovery: { listen: 192.168.1.10 }').discovery).toEqual({
+    listen: ['192.168.1.10'],
+    port: 4800,
+    name: null,
+    connections: true,
+    accessibleIps: [],
+  });
+  const { discovery, metrics } = load(`accessibleIps: [10.0.0.0/8]
+discovery: { listen: ["0.0.0.0", "::"], port: 14800, name: rack 4, connections: off, accessibleIps: [10.1.0.0/16] }
+metrics: { listen: "10.0.0.1:9200", accessibleIps: [10.2.0.1] }
+`);
+  expect(discovery).toMatchObject({
+    listen: ['0.0.0.0', '::'],
+    port: 14_800,
+    name: 'rack 4',
+    connections: false,
+    accessibleIps: [[{ address: '10.0.0.0' }], [{ address: '10.1.0.0', prefix: 16 }]],
+  });
+  expect(metrics?.accessibleIps).toMatchObject([[{ address: '10.0.0.0' }], [{ address: '10.2.0.1', prefix: 32 }]]);
+});
+
+test.each([
+  ['{ listen: eth0 }', '2: discovery.listen: must be an IP address or a list of them, got "eth0"'],
+  ['{ }', '2: discovery.listen: is missing'],
+  ['{ listen: 10.0.0.1, name: "größe" }', '2: discovery.name: must be 1 to 39 ASCII characters, got "größe"'],
+  ['{ listen: 10.0.0.1, port: 0 }', '2: discovery.port: must be a UDP port number, got 0'],
+])('discovery: %s', (entry, error) => {
+  expect(errorsOf(`discovery: ${entry}\n`)).toEqual([error]);
+});
