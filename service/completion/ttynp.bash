@@ -18,7 +18,7 @@ _ttynp() {
     config) mapfile -t COMPREPLY < <(compgen -W 'check show schema' -- "$word") ;;
     bench) mapfile -t COMPREPLY < <(compgen -W "latency throughput $(_ttynp_names name)" -- "$word") ;;
     port | trace | doctor) mapfile -t COMPREPLY < <(compgen -W "$(_ttynp_names name) --json" -- "$word") ;;
-    reload) mapfile -t COMPREPLY < <(compgen -W "$(_ttynp_names name) --choose-backend --json" -- "$word") ;;
+    reload) mapfile -t COMPREPLY < <(compgen -W "$(_ttynp_names name) --choose-backend --force --json" -- "$word") ;;
     import) mapfile -t COMPREPLY < <(compgen -f -W 'socat --rename --kind' -- "$word") ;;
     server)
       if [ "$before" = remove ]; then mapfile -t COMPREPLY < <(compgen -W "$(_ttynp_names server)" -- "$word")

@@ -53,10 +53,17 @@ export class DaemonClient {
   /**
    * A reload waits for changed ports to transmit, so it has a minute.
    * @param choose whose backend is chosen again, by name or alias; '*': of all
+   * @param asker where who asks sits; a configuration that would shut it out is refused, unless by force
    */
-  reload(choose: readonly string[] = []): Promise<ReloadResult> {
-    const query = choose.map((name) => `choose=${encodeURIComponent(name)}`).join('&');
-    return this.#json('POST', query === '' ? '/v1/reload' : `/v1/reload?${query}`, 60_000);
+  reload(
+    choose: readonly string[] = [],
+    asker: { readonly address?: string | undefined; readonly force?: boolean } = {},
+  ): Promise<ReloadResult> {
+    const query = new URLSearchParams();
+    for (const name of choose) query.append('choose', name);
+    if (asker.address !== undefined) query.append('from', asker.address);
+    if (asker.force) query.append('force', 'yes');
+    return this.#json('POST', query.size === 0 ? '/v1/reload' : `/v1/reload?${query}`, 60_000);
   }
 
   /** Unplugs the daemon's virtual adapters before the machine sleeps, and plugs them in again. */

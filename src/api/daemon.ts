@@ -22,8 +22,12 @@ export interface DaemonControl {
   /**
    * Never rejects for a bad configuration: that is a result with `ok: false`.
    * @param choose whether the backend of this tty, where the configuration leaves it to the daemon, is chosen again
+   * @param asker from which address it is asked, over the network: a list that would shut it out is refused, unless by force
    */
-  reload(choose?: (tty: string) => boolean): Promise<ReloadResult>;
+  reload(
+    choose?: (tty: string) => boolean,
+    asker?: { readonly address?: string | undefined; readonly force?: boolean },
+  ): Promise<ReloadResult>;
   /** Unplugs the virtual adapters, and plugs them in again. Returns how many there are. */
   usbip(action: 'suspend' | 'resume'): UsbipResult;
   /** Changes from now on; the caller has asked `ports()` for what is. Returns what ends it. */

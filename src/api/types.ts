@@ -1,5 +1,6 @@
 // The daemon's control contract: what a client may know and ask, as JSON over HTTP on the unix socket.
-// GET /v1/status, GET /v1/ports, GET /v1/ports/NAME, GET /v1/serial-ports, POST /v1/reload (?choose=NAME, ?choose=*),
+// GET /v1/status, GET /v1/ports, GET /v1/ports/NAME, GET /v1/serial-ports, POST /v1/reload (?choose=NAME, ?choose=*,
+// ?from=ADDRESS of who asks, ?force=yes),
 // POST /v1/usbip/suspend, POST /v1/usbip/resume, GET /v1/watch (one JSON event per line),
 // GET /v1/ports/NAME/trace (one JSON TraceRecord per line). Errors: { error: ApiError } with a 4xx or 5xx status.
 // GET /metrics answers with Prometheus' text format, which is no JSON. Only additions within version 1.

@@ -2,22 +2,37 @@
 import type { CommandModule } from 'yargs';
 import type { ReloadResult } from '../api/types.js';
 import type { CommandIo } from './io.js';
+import { requestingAddress } from './requesting-address.js';
 import { clientOf, type GlobalArguments } from './socket.js';
 import { clean } from './text.js';
 
-type Arguments = GlobalArguments & { readonly json: boolean; readonly 'choose-backend': readonly string[] | undefined };
+type Arguments = GlobalArguments & {
+  readonly json: boolean;
+  readonly force: boolean;
+  readonly 'choose-backend': readonly string[] | undefined;
+};
 
 export const reloadCommand = (io: CommandIo): CommandModule<GlobalArguments, Arguments> => ({
   command: 'reload',
   describe: 'Have the daemon read its configuration again',
   builder: (yargs) =>
-    yargs.option('json', { type: 'boolean', default: false, describe: 'Print JSON' }).option('choose-backend', {
-      type: 'string',
-      array: true,
-      describe: 'Choose the backend of these ttys again, where it is auto; of all without a name',
-    }),
+    yargs
+      .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
+      .option('force', {
+        type: 'boolean',
+        default: false,
+        describe: 'Also where accessibleIps would shut out the address from where you ask',
+      })
+      .option('choose-backend', {
+        type: 'string',
+        array: true,
+        describe: 'Choose the backend of these ttys again, where it is auto; of all without a name',
+      }),
   handler: async (args) => {
-    const result = await clientOf(args).reload(chosen(args['choose-backend']));
+    const result = await clientOf(args).reload(chosen(args['choose-backend']), {
+      address: requestingAddress(),
+      force: args.force,
+    });
     if (!result.ok) process.exitCode = 1;
     if (args.json) io.out(`${JSON.stringify(result, null, 2)}\n`);
     else if (result.ok) io.out(`${reloadText(result)}\n`);

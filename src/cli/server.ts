@@ -13,6 +13,7 @@ import type { ResolvedConfig, ResolvedTty } from '../config/resolved.js';
 import { replaceFile } from '../config/write-file.js';
 import type { CommandIo } from './io.js';
 import { reloadText } from './reload.js';
+import { requestingAddress } from './requesting-address.js';
 import { clientOf, type GlobalArguments } from './socket.js';
 import { clean } from './text.js';
 import { UsageError } from './usage.js';
@@ -160,7 +161,7 @@ async function tellDaemon(args: GlobalArguments, file: string, io: CommandIo): P
       io.out(`the daemon that runs has another configuration, ${clean(configFile)}: not reloaded\n`);
       return;
     }
-    const result = await client.reload();
+    const result = await client.reload([], { address: requestingAddress() });
     if (result.ok) io.out(`${reloadText(result)}\n`);
     else throw new Fault('CONFIG_INVALID', `written, but the daemon refused it: ${result.errors.join('; ')}`);
   } catch (error) {

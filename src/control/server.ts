@@ -5,6 +5,7 @@
 //   server.serve(daemon);  await server.close();
 import { chmodSync, chownSync, lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { isIP } from 'node:net';
 import type { DaemonControl } from '../api/daemon.js';
 import type { ApiError } from '../api/types.js';
 import { Fault, isFault, messageOf } from '../base/fault.js';
@@ -158,9 +159,14 @@ export class ControlServer {
     this.#stream(response, streamTrace(daemon, view.name, response));
   }
 
-  /** ?choose=NAME, once for each tty, or ?choose=* for all. */
+  /** ?choose=NAME, once for each tty, or ?choose=* for all; ?from=ADDRESS of who asks, ?force=yes. */
   async #reload(daemon: DaemonControl, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const asked = new URLSearchParams(request.url?.split('?')[1] ?? '').getAll('choose');
+    const query = new URLSearchParams(request.url?.split('?')[1] ?? '');
+    const asked = query.getAll('choose');
+    const address = query.get('from') ?? undefined;
+    if (address !== undefined && isIP(address) === 0) {
+      return sendError(response, 400, { code: 'ADDRESS', message: 'from is no IP address' });
+    }
     const names = new Set<string>();
     for (const name of asked.filter((one) => one !== '*')) {
       const view = daemon.port(name);
@@ -168,7 +174,11 @@ export class ControlServer {
       names.add(view.name);
     }
     const all = asked.includes('*');
-    sendJson(response, 200, await daemon.reload((tty) => all || names.has(tty)));
+    sendJson(
+      response,
+      200,
+      await daemon.reload((tty) => all || names.has(tty), { address, force: query.get('force') === 'yes' }),
+    );
   }
 
   #stream(response: ServerResponse, unsubscribe: () => void): void {

@@ -20,6 +20,7 @@ import type { Link } from '../link/link.js';
 import { formatMetrics } from '../observe/prometheus.js';
 import type { Tty } from '../tty/tty.js';
 import type { AdoptedTty, PortKeepers } from './handover/port-keepers.js';
+import { type Asker, lockOut } from './lock-out.js';
 import { daemonMetrics } from './metrics.js';
 import { Port } from './port.js';
 import { isWithoutDevice, serverView } from './port-view.js';
@@ -199,9 +200,9 @@ export class Supervisor implements DaemonControl {
   }
 
   /** One reload at a time; who asks meanwhile gets the result of a fresh one after it. */
-  async reload(choose: (tty: string) => boolean = () => false): Promise<ReloadResult> {
+  async reload(choose: (tty: string) => boolean = () => false, asker: Asker = {}): Promise<ReloadResult> {
     while (this.#reloading) await this.#reloading;
-    this.#reloading = this.#reload(choose);
+    this.#reloading = this.#reload(choose, asker);
     try {
       return await this.#reloading;
     } finally {
@@ -209,7 +210,7 @@ export class Supervisor implements DaemonControl {
     }
   }
 
-  async #reload(choose: (tty: string) => boolean): Promise<ReloadResult> {
+  async #reload(choose: (tty: string) => boolean, asker: Asker): Promise<ReloadResult> {
     const loaded = this.#o.load();
     const result: ReloadResult = { ok: true, added: [], removed: [], changed: [], unchanged: 0, errors: [] };
     if ('errors' in loaded) {
@@ -222,10 +223,14 @@ export class Supervisor implements DaemonControl {
       return result;
     }
     const { config } = loaded;
-    if (config.runtimeDir !== this.#config.runtimeDir || config.linkDir !== this.#config.linkDir) {
+    const moved = config.runtimeDir !== this.#config.runtimeDir || config.linkDir !== this.#config.linkDir;
+    const why = moved
+      ? 'runtimeDir and linkDir cannot change while the daemon runs: restart it'
+      : lockOut(this.#config, config, asker);
+    if (why !== undefined) {
       result.ok = false;
-      result.errors = ['runtimeDir and linkDir cannot change while the daemon runs: restart it'];
-      this.#reloaded(result, result.errors[0] ?? '');
+      result.errors = [why];
+      this.#reloaded(result, why);
       return result;
     }
     if (!sameOwnSettings(config, this.#config))

@@ -258,3 +258,26 @@ test('a port that cannot be had says why in one line, and the others are served'
   const json = await cli(['ports', '--serial', '--json', '--socket', whole.socketPath]);
   expect(JSON.parse(json.stdout)).toMatchObject([{ port: 1 }, { port: 2 }, { port: 3 }, { port: 4 }]);
 });
+
+test('a list that shuts out the address from where a reload is asked is refused, unless by force', async () => {
+  const line = makeLine();
+  const [tcpPort = 0] = ports;
+  const one = { device: line.path, mode: 'tcp-server', tcpPort };
+  const whole = await start({ serialPorts: { 1: one } });
+  await portIs(whole, 'is up', up);
+  const kept = await dial(tcpPort);
+  const reload = (from: string, ...more: string[]) =>
+    cli(['reload', ...more, '--socket', whole.socketPath], { env: { SSH_CONNECTION: `${from} 50000 127.0.0.1 22` } });
+  whole.configure({ serialPorts: { 1: { ...one, accessibleIps: ['192.0.2.0/24'] } } });
+  const refused = await reload('198.51.100.7');
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toBe(
+    'accessibleIps would no longer admit 198.51.100.7, from where you ask, to serial port 1 (if you mean it: --force)\nttynp: not reloaded, nothing has changed\n',
+  );
+  kept.send(Buffer.from('not disturbed'));
+  await eventually('the line has it', () => line.received.toString() === 'not disturbed');
+  expect((await reload('192.0.2.7')).code).toBe(0);
+  whole.configure({ serialPorts: { 1: { ...one, accessibleIps: ['203.0.113.0/24'] } } });
+  expect((await reload('192.0.2.7')).code).toBe(1);
+  expect((await reload('192.0.2.7', '--force')).stdout).toContain('changed serial port 1');
+});

@@ -53,6 +53,8 @@ export class FakeDaemon implements DaemonControl {
   readonly views = new Map<string, PortView>();
   reloadResult: ReloadResult = { ok: true, added: [], removed: [], changed: [], unchanged: 1, errors: [] };
   reloads = 0;
+  /** Who asked for the last one. */
+  asker: Parameters<DaemonControl['reload']>[1];
   suspended: boolean | undefined;
   /** Whose backend the last reload was asked to choose again. */
   chosen: string[] = [];
@@ -111,8 +113,12 @@ export class FakeDaemon implements DaemonControl {
     return this.views.get(name) ?? this.ports().find((p) => p.aliases.includes(name));
   }
 
-  async reload(choose: (tty: string) => boolean = () => false): Promise<ReloadResult> {
+  async reload(
+    choose: (tty: string) => boolean = () => false,
+    asker: Parameters<DaemonControl['reload']>[1] = {},
+  ): Promise<ReloadResult> {
     this.reloads++;
+    this.asker = asker;
     this.chosen = this.ports().flatMap(({ name }) => (choose(name) ? [name] : []));
     return this.reloadResult;
   }

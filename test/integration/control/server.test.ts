@@ -74,6 +74,17 @@ describe('the contract', () => {
     expect(daemon.reloads).toBe(before);
   });
 
+  test('a reload tells from where it is asked, and whether by force', async () => {
+    await client.reload([], { address: '2001:db8::7' });
+    expect(daemon.asker).toEqual({ address: '2001:db8::7', force: false });
+    await client.reload(['*'], { address: '192.0.2.7', force: true });
+    expect(daemon.asker).toEqual({ address: '192.0.2.7', force: true });
+    expect(daemon.chosen).toEqual(['ttyNP0', 'ttyNP1']);
+    await client.reload();
+    expect(daemon.asker).toEqual({ address: undefined, force: false });
+    expect(await get('/v1/reload?from=somewhere', 'POST')).toContain(' 400 ');
+  });
+
   test('usbip: suspend and resume', async () => {
     expect(await client.usbip('suspend')).toEqual({ adapters: 2 });
     expect(daemon.suspended).toBe(true);
