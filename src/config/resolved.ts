@@ -78,6 +78,8 @@ export interface ResolvedServer {
 /** What modes with several clients have. */
 interface SharedMode {
   readonly maxConnection: number;
+  /** Of them, from one address. */
+  readonly maxPerAddress: number;
   readonly ignoreJammedIp: boolean;
   readonly allowDriverControl: boolean;
 }

@@ -35,6 +35,12 @@ export const SerialPortSchema = z.strictObject({
     .max(8)
     .optional()
     .describe('how many clients at a time; all of them get the serial data (1)'),
+  maxConnectionPerIp: z
+    .int({ error: 'must be a number of connections, 1 to 8' })
+    .min(1)
+    .max(8)
+    .optional()
+    .describe('of them, how many from one address (all)'),
   ignoreJammedIp: onOff
     .optional()
     .describe('a client that does not read loses data, and does not hold the others up (off)'),

@@ -20,6 +20,7 @@ const KEYS_OF_MODES: Partial<Record<keyof SerialPortValue, readonly ServedMode['
   commandPort: ['real-com', 'tcp-server'],
   tcpPort: ['rfc2217', 'tcp-server'],
   maxConnection: ['real-com', 'tcp-server'],
+  maxConnectionPerIp: ['real-com', 'tcp-server'],
   ignoreJammedIp: ['real-com', 'tcp-server'],
   allowDriverControl: ['real-com', 'tcp-server'],
   inactivityTime: ['tcp-server'],
@@ -78,7 +79,8 @@ function resolvePort(
 function servedMode(port: number, mode: ServedMode['mode'], value: SerialPortValue): ServedMode {
   const numbers = portNumbers(port);
   const maxConnection = value.maxConnection ?? 1;
-  const shared = { maxConnection, ignoreJammedIp: value.ignoreJammedIp ?? false };
+  const maxPerAddress = value.maxConnectionPerIp ?? maxConnection;
+  const shared = { maxConnection, maxPerAddress, ignoreJammedIp: value.ignoreJammedIp ?? false };
   switch (mode) {
     case 'disabled':
       return { mode };

@@ -13,6 +13,8 @@ export interface ClientGateOptions {
   /** 0: any free one. */
   readonly port: number;
   readonly maxConnection: number;
+  /** Of them, how many from one address; default all. */
+  readonly maxPerAddress?: number | undefined;
   /** TCP keep-alive begins after so long without a sign of a client; 0: never. */
   readonly aliveCheckMs: number;
   /** How long a client waits for a place while all are taken. */
@@ -31,7 +33,8 @@ const RECEIVE_BUFFER = 8192;
 export class ClientGate {
   readonly #o: ClientGateOptions;
   readonly #listener: Listener;
-  readonly #inside = new Set<Socket>();
+  /** By socket, the address, which a closed one has no more. */
+  readonly #inside = new Map<Socket, string>();
   readonly #waiting: WaitingRoom;
   #closed = false;
 
@@ -61,7 +64,7 @@ export class ClientGate {
   async close(): Promise<void> {
     this.#closed = true;
     this.#waiting.close();
-    for (const socket of this.#inside) socket.destroy();
+    for (const socket of [...this.#inside.keys()]) socket.destroy();
     await this.#listener.close();
   }
 
@@ -75,7 +78,7 @@ export class ClientGate {
     if (this.#o.admits?.(address) === false) {
       this.#o.refused('denied', address);
       socket.destroy();
-    } else if (this.#inside.size < this.#o.maxConnection) {
+    } else if (this.#hasPlace(address)) {
       this.#admit(socket, address);
     } else {
       this.#o.refused('busy', address);
@@ -83,14 +86,20 @@ export class ClientGate {
     }
   }
 
+  #hasPlace(address: string): boolean {
+    const { maxConnection, maxPerAddress = maxConnection } = this.#o;
+    if (this.#inside.size >= maxConnection) return false;
+    return [...this.#inside.values()].filter((one) => one === address).length < maxPerAddress;
+  }
+
   #admit(socket: Socket, address: string): void {
-    this.#inside.add(socket);
+    this.#inside.set(socket, address);
     if (this.#o.aliveCheckMs > 0) socket.setKeepAlive(true, this.#o.aliveCheckMs);
     this.#o.admitted(socket, address);
     // After the listeners of whoever has it: its client is gone before the next comes.
     socket.on('close', () => {
       this.#inside.delete(socket);
-      const next = this.#closed ? undefined : this.#waiting.take();
+      const next = this.#closed ? undefined : this.#waiting.take((waiting) => this.#hasPlace(waiting));
       if (next?.remoteAddress !== undefined) this.#admit(next, next.remoteAddress);
     });
   }

@@ -50,6 +50,8 @@ export interface RealComOptions {
   readonly linesWhenFree?: 'low' | 'high';
   /** Hosts at a time; default 1. */
   readonly maxConnection?: number;
+  /** Of them, how many from one address; default all. */
+  readonly maxPerAddress?: number | undefined;
   /** A host that does not read loses data; default: it holds up the line, and so the others. */
   readonly ignoreJammedIp?: boolean;
   /** Hosts set the line; default: where there is one at a time. Else they are told that they did. */
@@ -268,7 +270,10 @@ export class RealComPort implements PortServer {
 
   #free(kind: SocketKind, peer: string): boolean {
     if (this.occupied) return false;
-    return this.#clients.size < (this.#options.maxConnection ?? 1) || this.#half(kind, peer) !== undefined;
+    if (this.#half(kind, peer) !== undefined) return true;
+    const { maxConnection = 1, maxPerAddress = maxConnection } = this.#options;
+    const own = [...this.#clients].filter((client) => client.peer === peer).length;
+    return this.#clients.size < maxConnection && own < maxPerAddress;
   }
 
   #admit(kind: SocketKind, socket: Socket, peer: string): void {

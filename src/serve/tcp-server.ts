@@ -28,6 +28,8 @@ export interface TcpServerOptions {
   readonly uart: Uart;
   /** Default 1. */
   readonly maxConnection?: number;
+  /** Of them, how many from one address; default all. */
+  readonly maxPerAddress?: number | undefined;
   /** A client that does not read loses data; default: it holds up the line, and so the others. */
   readonly ignoreJammedIp?: boolean;
   /** All clients are disconnected after so long without a byte in either direction; 0, the default: never. */
@@ -83,6 +85,7 @@ export class TcpServerPort implements PortServer {
       clock,
       address: options.address,
       maxConnection: options.maxConnection ?? 1,
+      maxPerAddress: options.maxPerAddress,
       aliveCheckMs: options.aliveCheckMs ?? DEFAULT_ALIVE_MS,
       busyHoldMs: options.busyHoldMs ?? 500,
       admits: options.admits,

@@ -29,12 +29,14 @@ export class WaitingRoom {
     socket.once('close', () => this.#release(socket));
   }
 
-  /** The one that waits longest and is still there. */
-  take(): Socket | undefined {
+  /** The one that waits longest, is still there, and is from an address that has a place. */
+  take(hasPlace: (address: string) => boolean = () => true): Socket | undefined {
     for (const [socket, timer] of this.#waiting) {
+      const address = socket.destroyed ? undefined : socket.remoteAddress;
+      if (address !== undefined && !hasPlace(address)) continue;
       timer.cancel();
       this.#waiting.delete(socket);
-      if (!socket.destroyed && socket.remoteAddress !== undefined) return socket;
+      if (address !== undefined) return socket;
       socket.destroy();
     }
     return undefined;

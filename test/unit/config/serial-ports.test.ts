@@ -38,6 +38,7 @@ test('everything is filled in, as the device servers have it', () => {
       dataPort: 950,
       commandPort: 966,
       maxConnection: 1,
+      maxPerAddress: 1,
       ignoreJammedIp: false,
       allowDriverControl: true,
     },
@@ -278,4 +279,11 @@ test.each([
   ['{ listen: 10.0.0.1, port: 0 }', '2: discovery.port: must be a UDP port number, got 0'],
 ])('discovery: %s', (entry, error) => {
   expect(errorsOf(`discovery: ${entry}\n`)).toEqual([error]);
+});
+
+test('a share of the connections for each address', () => {
+  const { serialPorts } = load(
+    'serialPorts:\n  1: { device: /dev/a, maxConnection: 4 }\n  2: { device: /dev/b, mode: tcp-server, maxConnection: 4, maxConnectionPerIp: 2 }\n',
+  );
+  expect(serialPorts.map(({ served }) => served)).toMatchObject([{ maxPerAddress: 4 }, { maxPerAddress: 2 }]);
 });
