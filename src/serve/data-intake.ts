@@ -16,6 +16,7 @@ export class DataIntake {
   #closed = false;
   #received = 0;
   #sent = 0;
+  #done: (() => void) | undefined;
 
   constructor(socket: Socket, uart: PortLine) {
     this.#socket = socket;
@@ -56,6 +57,7 @@ export class DataIntake {
       }
       this.#pending.shift();
     }
+    this.#given();
     this.#pull();
   }
 
@@ -96,7 +98,16 @@ export class DataIntake {
     const dropped = this.#pendingBytes;
     this.#pending = [];
     this.#pendingBytes = 0;
+    this.#given();
     return dropped;
+  }
+
+  /** The client has said all that it had to say and is gone: what the port has not accepted goes to it still, then `done`. */
+  finish(done: () => void): void {
+    this.#closed = true;
+    this.#uart.resumeInput();
+    this.#done = done;
+    if (this.#pending.length === 0) this.#given();
   }
 
   /** The socket is gone, or about to be. */
@@ -104,6 +115,12 @@ export class DataIntake {
     this.#closed = true;
     this.drop();
     this.#uart.resumeInput();
+  }
+
+  #given(): void {
+    const done = this.#done;
+    this.#done = undefined;
+    done?.();
   }
 
   #pull(): void {

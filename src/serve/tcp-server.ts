@@ -55,6 +55,7 @@ interface Client {
 }
 
 const DEFAULT_ALIVE_MS = 7 * 60_000;
+const MAX_FINISHING = 8;
 const UP: OutputLines = { dtr: true, rts: true };
 const DOWN: OutputLines = { dtr: false, rts: false };
 
@@ -64,6 +65,8 @@ export class TcpServerPort implements PortServer {
   readonly #gate: ClientGate;
   readonly #inactivity: Inactivity;
   readonly #clients = new Set<Client>();
+  /** Of clients that are gone, with bytes that the line has no room for yet. */
+  readonly #finishing = new Set<DataIntake>();
   readonly #commands: CommandPort | undefined;
   #closed = false;
 
@@ -174,12 +177,25 @@ export class TcpServerPort implements PortServer {
 
   #left(client: Client, reason: string): void {
     this.#clients.delete(client);
-    client.intake.close();
-    client.share.leave();
+    this.#end(client);
     this.#tell({ type: 'disconnected', peer: client.address, reason: this.#closed ? 'the server is closing' : reason });
     if (this.#closed || this.#clients.size > 0) return;
     this.#inactivity.end();
     this.#lines(this.#freeLines);
+  }
+
+  /** Of a client that closed, its last bytes go out still; where the line stands, not those of ever more such clients. */
+  #end({ socket, intake, share }: Client): void {
+    if (this.#closed || socket.errored || intake.waiting === 0 || this.#finishing.size >= MAX_FINISHING) {
+      intake.close();
+      share.leave();
+      return;
+    }
+    this.#finishing.add(intake);
+    intake.finish(() => {
+      this.#finishing.delete(intake);
+      share.leave();
+    });
   }
 
   #lines(lines: OutputLines): void {
