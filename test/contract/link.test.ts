@@ -8,7 +8,8 @@ import { TcpLink } from '../../src/link/tcp.js';
 import { sameSettings } from '../../src/serial/line.js';
 import { AdoptedLink, AdoptedTcpLink } from '../support/adopted-link.js';
 import { RealComPeer } from '../support/realcom-peer.js';
-import { Rfc2217Peer } from '../support/rfc2217-peer.js';
+import { putTogether, Rfc2217Peer } from '../support/rfc2217-peer.js';
+import { Rfc2217Served } from '../support/rfc2217-served.js';
 import { eventually, linkContract } from './link-contract.js';
 
 const clock = new SystemClock();
@@ -151,3 +152,37 @@ for (const host of ['127.0.0.1', '::1']) {
     });
   }
 }
+
+linkContract({
+  name: 'rfc2217 at our own server',
+  errors: { parity: true, framing: true, overrun: false, bufferOverrun: false },
+  async device() {
+    const served = await Rfc2217Served.open();
+    const { uart, server } = served;
+    return {
+      link: () => new Rfc2217Link({ addresses: ['127.0.0.1'], dataPort: served.port, clock }),
+      get requests() {
+        return putTogether(served.commands);
+      },
+      refuse: (settings) => {
+        uart.refuse = (asked) => sameSettings(asked, settings);
+      },
+      leave: () => {},
+      mute: () => {
+        uart.hang();
+      },
+      report: (report) => {
+        if (report.type === 'lines') uart.forceLines(report.lines);
+        else if (report.type === 'errors') uart.injectErrors(report.errors);
+        else if (report.type === 'break') uart.injectBreak();
+      },
+      drop: () => void server.close(),
+      data: async () => served.line,
+      ended: async () => {
+        uart.goOn();
+        await eventually(() => (server.clients.length === 0 ? true : undefined));
+      },
+      close: () => server.close(),
+    };
+  },
+});

@@ -19,6 +19,23 @@ export interface Rfc2217PeerOptions {
   readonly script?: (socket: Socket) => void;
 }
 
+/**
+ * What a client of ours asked, put together again: settings are told by five commands and two for the lines, lines by two. A
+ * client that tells them otherwise is not understood here, which a test notices.
+ */
+export function putTogether(commands: readonly LineRequest[]): LineRequest[] {
+  const told: LineRequest[] = [];
+  const left = [...commands];
+  for (let first = left.shift(); first !== undefined; first = left.shift()) {
+    const group = [first, ...left.splice(0, first.type === 'settings' ? 6 : first.type === 'lines' ? 1 : 0)];
+    const last = group.at(-1);
+    const settings = group.findLast((one) => one.type === 'settings');
+    if (settings && last?.type === 'lines') told.push({ ...settings, lines: last.lines });
+    else if (last) told.push(last);
+  }
+  return told;
+}
+
 export class Rfc2217Peer {
   /** As the engine told them: one for each command. */
   readonly commands: LineRequest[] = [];
@@ -54,21 +71,9 @@ export class Rfc2217Peer {
     return (this.server.address() as AddressInfo).port;
   }
 
-  /**
-   * What the client asked, put together again: settings are told by five commands and two for the lines, lines by two. A
-   * client that tells them otherwise is not understood here, which a test notices.
-   */
+  /** What the client asked. */
   get requests(): LineRequest[] {
-    const told: LineRequest[] = [];
-    const left = [...this.commands];
-    for (let first = left.shift(); first !== undefined; first = left.shift()) {
-      const group = [first, ...left.splice(0, first.type === 'settings' ? 6 : first.type === 'lines' ? 1 : 0)];
-      const last = group.at(-1);
-      const settings = group.findLast((one) => one.type === 'settings');
-      if (settings && last?.type === 'lines') told.push({ ...settings, lines: last.lines });
-      else if (last) told.push(last);
-    }
-    return told;
+    return putTogether(this.commands);
   }
 
   /** The line's end of the connection: what is written is sent escaped, what arrived is read without escapes. */
