@@ -1,5 +1,6 @@
 // Our own RFC 2217 server on loopback, on a simulated line whose far end is here: what left the line byte for byte with its
 // settings, what the clients asked, and a device that sends, drops lines, makes errors, or hangs.
+import { readdirSync } from 'node:fs';
 import { Duplex } from 'node:stream';
 import { SystemClock } from '../../src/base/clock.js';
 import type { LineRequest } from '../../src/serial/line.js';
@@ -7,6 +8,7 @@ import type { PortEvent } from '../../src/serve/real-com.js';
 import { type Rfc2217Options, Rfc2217Port } from '../../src/serve/rfc2217.js';
 import { LoopbackUart } from '../../src/uart/loopback.js';
 import { LineRecorder } from './line-recorder.js';
+import { RawPeer } from './raw-peer.js';
 
 /** A port whose driver may hang: no request returns before it is over. */
 class HangingUart extends LoopbackUart {
@@ -94,4 +96,19 @@ export class Rfc2217Served {
   get notes(): string[] {
     return this.events.flatMap((event) => (event.type === 'note' ? [event.text] : []));
   }
+}
+
+const descriptors = () => readdirSync('/proc/self/fd').length;
+
+/** Connections that end at once, fifty at a time, some of them within a command. Nothing of them is open afterwards. */
+export async function openAndDrop(port: Rfc2217Served, count: number): Promise<void> {
+  const before = descriptors();
+  for (let left = count; left > 0; left -= 50) {
+    const peers = await Promise.all(Array.from({ length: 50 }, () => RawPeer.connect(port.port)));
+    for (const [i, peer] of peers.entries()) if (i % 3 === 0) peer.send('ff fb 2c ff fa 2c 01');
+    await Promise.all(peers.map((peer, i) => peer.close(i % 2 === 0 ? 'reset' : 'end')));
+  }
+  while (port.server.clients.length > 0 || descriptors() > before) await new Promise((go) => setTimeout(go, 1));
+  port.events.splice(0);
+  port.wire.records.splice(0);
 }

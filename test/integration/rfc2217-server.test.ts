@@ -1,0 +1,391 @@
+// What only the RFC 2217 mode does: every command and its answer, what waits for the data before it and what does not, what a
+// client leaves behind, and peers that say anything. Bytes are written down from RFC 2217; what is asserted is what leaves the
+// line and what the client's socket gets.
+import { afterEach, describe, expect, test } from 'vitest';
+import { escapeData } from '../../src/protocol/telnet/encoder.js';
+import { DEFAULT_SETTINGS } from '../../src/serial/line.js';
+import { eventually } from '../contract/link-contract.js';
+import { hex, RawPeer } from '../support/raw-peer.js';
+import { openAndDrop, Rfc2217Served, type ServedOptions } from '../support/rfc2217-served.js';
+
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+const until = (done: () => boolean) => eventually(() => (done() ? true : undefined));
+const com = (text: string) => `fffa2c${text.replaceAll(' ', '')}fff0`;
+/** WILL BINARY SGA ECHO, DO BINARY SGA COM-PORT. */
+const GREETING = 'fffb00fffb03fffb01fffd00fffd03fffd2c';
+const AGREE = 'fffb2c';
+
+async function served(options: ServedOptions = {}) {
+  const port = await Rfc2217Served.open(options);
+  ends.push(() => port.server.close());
+  return port;
+}
+
+async function dial(port: Rfc2217Served) {
+  const peer = await RawPeer.connect(port.port);
+  ends.push(() => peer.close());
+  return peer;
+}
+
+/** A client that has agreed to COM-PORT, and read everything so far. */
+async function client(port: Rfc2217Served) {
+  const peer = await dial(port);
+  expect((await peer.take(GREETING.length / 2)).toString('hex')).toBe(GREETING);
+  // DO COM-PORT was ours, so its WILL is answered by the lines alone.
+  expect(await peer.ask(AGREE, com('6b 00').length / 2)).toMatch(/^fffa2c6b..fff0$/);
+  peer.forget();
+  const ask = async (command: string, answer: string) => {
+    expect(await peer.ask(com(command), com(answer).length / 2)).toBe(com(answer));
+  };
+  return { peer, ask, tell: (command: string) => peer.send(com(command)) };
+}
+
+describe('commands', () => {
+  test('each is carried out, answered with what is in force, in a segment of its own', async () => {
+    const port = await served();
+    const { peer, ask } = await client(port);
+    const rows: [string, string][] = [
+      ['01 00 01 c2 00', '65 00 01 c2 00'], // 115200
+      ['02 05', '66 05'],
+      ['04 03', '68 03'], // 1.5
+      ['03 04', '67 04'], // mark
+      ['03 05', '67 05'], // space
+      ['03 02', '67 02'], // odd
+      ['05 02', '69 02'], // XON/XOFF
+      ['05 0e', '69 0e'], // none inbound
+      ['05 00', '69 02'],
+      ['05 0d', '69 0e'],
+      ['05 03', '69 03'], // RTS/CTS
+      ['05 0d', '69 10'],
+      ['05 01', '69 01'],
+      ['05 09', '69 09'], // DTR off
+      ['05 0c', '69 0c'], // RTS off
+      ['05 08', '69 08'],
+      ['05 0a', '69 0c'],
+      ['05 05', '69 05'], // break
+      ['05 04', '69 05'],
+      ['05 06', '69 06'],
+      ['05 04', '69 06'],
+      ['0c 01', '70 01'],
+      ['0c 02', '70 02'],
+      ['0c 03', '70 03'],
+      ['0a 1e', '6e 1e'],
+      ['0b 00', '6f 00'],
+      ['00', `64${Buffer.from('ttynp').toString('hex')}`],
+      // Refused: what is in force is told.
+      ['02 08', '66 08'],
+      ['04 03', '68 02'],
+      ['01 00 98 96 81', '65 00 01 c2 00'], // 10000001
+      ['0b ff ff', '6f ff ff'],
+      ['05 11', '69 01'], // DCD flow control
+      ['02 09', '66 08'],
+    ];
+    for (const [asked, answer] of rows) await ask(asked, answer);
+    expect(peer.segments).toHaveLength(rows.length);
+    expect(port.uart.settings).toEqual({ ...DEFAULT_SETTINGS, baudRate: 115_200, parity: 'odd', stopBits: 2 });
+    expect(port.uart.outputLines).toEqual({ dtr: true, rts: false });
+    expect(port.wire.of('break').map(({ on }) => on)).toEqual([true, false]);
+    expect(port.count('malformed')).toBe(0);
+  });
+
+  test('many in one segment are answered in one', async () => {
+    const { peer } = await client(await served());
+    const asked = ['01 00 00 4b 00', '02 07', '03 03', '04 02', '05 03', '05 08', '05 0b', '01 00 00 00 00'];
+    const answers = ['65 00 00 4b 00', '66 07', '67 03', '68 02', '69 03', '69 08', '69 0b', '65 00 00 4b 00'];
+    peer.send(asked.map(com).join(''));
+    const expected = answers.map(com).join('');
+    expect((await peer.take(expected.length / 2)).toString('hex')).toBe(expected);
+    expect(peer.segments).toHaveLength(1);
+  });
+
+  test('cut anywhere, they are the same', async () => {
+    const { peer } = await client(await served());
+    for (const byte of hex(`${com('01 00 00 4b 00')}41${com('02 07')}`)) peer.send(Uint8Array.of(byte));
+    const expected = `${com('65 00 00 4b 00')}${com('66 07')}`;
+    expect((await peer.take(expected.length / 2)).toString('hex')).toBe(expected);
+  });
+
+  test('lines and errors are told as the masks say, and only after COM-PORT', async () => {
+    const port = await served();
+    const plain = await dial(port);
+    await plain.take(GREETING.length / 2);
+    port.uart.forceLines({ cts: false, dsr: true, dcd: true, ri: false });
+    port.uart.injectBreak();
+    port.uart.inject(Buffer.from('!'));
+    expect((await plain.take(1)).toString()).toBe('!');
+    await plain.close();
+    await until(() => port.server.clients.length === 0);
+    const { peer, ask } = await client(port);
+    const next = async (answer: string) =>
+      expect((await peer.take(com(answer).length / 2)).toString('hex')).toBe(com(answer));
+    port.uart.forceLines({ cts: true, dsr: true, dcd: true, ri: false });
+    await next('6b b1');
+    port.uart.injectErrors({ parity: true });
+    await ask('0a 14', '6e 14');
+    port.uart.injectErrors({ parity: true, framing: true });
+    await next('6a 04');
+    port.uart.injectBreak();
+    await next('6a 10');
+    await ask('0b 08', '6f 08');
+    port.uart.forceLines({ cts: false, dsr: false, dcd: true, ri: true });
+    port.uart.forceLines({ cts: false, dsr: false, dcd: false, ri: true });
+    await next('6b 08');
+    await ask('07', '6b 40');
+    await ask('06', '6a 00');
+  });
+
+  test('a client that suspends gets no data until it resumes; the next client is not suspended', async () => {
+    const port = await served();
+    const first = await client(port);
+    first.tell('08');
+    await first.ask('0b ff ff', '6f ff ff');
+    port.uart.inject(Buffer.from('held'));
+    await first.ask('07', '6b b0');
+    first.tell('09');
+    expect((await first.peer.take(4)).toString()).toBe('held');
+    first.tell('08');
+    await first.ask('07', '6b b0');
+    await first.peer.close('reset');
+    const second = await client(port);
+    port.uart.inject(Buffer.from('free'));
+    expect((await second.peer.take(4)).toString()).toBe('free');
+  });
+});
+
+describe('order', () => {
+  test('what was written before a change leaves before it, at the old rate; what was written behind it, at the new', async () => {
+    const port = await served({ paced: true });
+    const { peer } = await client(port);
+    await peer.ask(com('01 00 00 96 00'), com('65 00 00 96 00').length / 2);
+    const [slow, fast] = [Buffer.alloc(800, 1), Buffer.alloc(800, 2)];
+    peer.send(Buffer.concat([slow, hex(com('01 00 01 c2 00')), fast]));
+    await port.wire.until(() => port.wire.bytes.length === 1600);
+    expect(port.wire.bytes).toEqual(Buffer.concat([slow, fast]));
+    expect(port.wire.rates).toEqual([...slow].map(() => 38_400).concat([...fast].map(() => 115_200)));
+  });
+
+  test('a break begins behind the data before it, and what is written during it leaves after it', async () => {
+    const port = await served({ paced: true });
+    const { peer, ask } = await client(port);
+    await ask('01 00 00 96 00', '65 00 00 96 00');
+    peer.send(Buffer.alloc(300, 1));
+    await ask('05 05', '69 05');
+    expect(port.wire.bytes).toHaveLength(300);
+    peer.send(Buffer.from('during'));
+    await ask('05 04', '69 05');
+    await ask('05 06', '69 06');
+    await port.wire.until(() => port.wire.bytes.length === 306);
+    const order = port.wire.records.flatMap((r) =>
+      r.type === 'break' ? [`break ${r.on}`] : r.type === 'bytes' ? ['data'] : [],
+    );
+    expect(order.filter((what, i) => what !== order[i - 1])).toEqual(['data', 'break true', 'break false', 'data']);
+  });
+
+  test('a line that stands: commands get through all the same, in their order', async () => {
+    const port = await served();
+    const { peer, ask } = await client(port);
+    await ask('0b 00', '6f 00');
+    port.uart.hold(true);
+    peer.send(Buffer.alloc(10_000, 1));
+    const from = Date.now();
+    await ask('05 01', '69 01');
+    // It was waited for, and only once.
+    expect(Date.now() - from).toBeGreaterThanOrEqual(990);
+    for (let i = 0; i < 20; i++) await ask('02 07', '66 07');
+    port.uart.hold(false);
+    await port.wire.until(() => port.wire.bytes.length === 10_000);
+  });
+
+  test('purge does not wait for what it drops', async () => {
+    const port = await served();
+    const { peer, ask } = await client(port);
+    await ask('0b 00', '6f 00');
+    port.uart.hold(true);
+    peer.send(Buffer.alloc(40_000, 1));
+    const suspend = com('6c');
+    expect((await peer.take(suspend.length / 2)).toString('hex')).toBe(suspend);
+    const hold = port.uart.outputQueue;
+    expect(hold).toBeGreaterThan(1000);
+    peer.send(com('0c 02'));
+    const purged = com('70 02');
+    // It may send again, and is told so.
+    const answers = Buffer.from(await peer.take((purged.length + com('6d').length) / 2)).toString('hex');
+    expect([purged + com('6d'), com('6d') + purged]).toContain(answers);
+    expect(port.uart.outputQueue).toBe(0);
+    peer.send(Buffer.from('after'));
+    port.uart.hold(false);
+    await port.wire.until(() => port.wire.bytes.toString().endsWith('after'));
+    expect(port.wire.bytes.length).toBeLessThan(hold);
+    await ask('07', '6b b0');
+  });
+
+  test('a client that stops at SUSPEND gets its commands through while the line stands, and RESUME when it moves', async () => {
+    const port = await served();
+    const { peer, ask } = await client(port);
+    await ask('0b 00', '6f 00');
+    peer.forget();
+    port.uart.hold(true);
+    const much = Buffer.from(Array.from({ length: 30_000 }, (_, i) => i % 251));
+    peer.send(much);
+    const told = () => peer.received.toString('hex');
+    await peer.until(() => told() === com('6c'));
+    port.uart.hold(false);
+    await peer.until(() => told() === com('6c') + com('6d'));
+    await port.wire.until(() => port.wire.bytes.length === much.length);
+    expect(port.wire.bytes.equals(much)).toBe(true);
+  });
+});
+
+describe('clients come and go', () => {
+  test('lines are raised as by open(2), and low afterwards; a break ends with its client', async () => {
+    const port = await served();
+    expect(port.uart.outputLines).toEqual({ dtr: false, rts: false });
+    const { peer, ask } = await client(port);
+    expect(port.uart.outputLines).toEqual({ dtr: true, rts: true });
+    await ask('05 05', '69 05');
+    await peer.close('reset');
+    await until(() => !port.uart.outputLines.dtr);
+    expect(port.wire.of('break').map(({ on }) => on)).toEqual([true, false]);
+    expect(port.uart.outputLines).toEqual({ dtr: false, rts: false });
+  });
+
+  test('they stay high where that is configured', async () => {
+    const port = await served({ linesWhenFree: 'high' });
+    expect(port.uart.outputLines).toEqual({ dtr: true, rts: true });
+    const { peer, ask } = await client(port);
+    await ask('05 09', '69 09');
+    await peer.close();
+    await until(() => port.uart.outputLines.dtr);
+  });
+
+  test('what a client said before it closed is carried out to the last byte', async () => {
+    const port = await served({ paced: true });
+    const { peer, ask } = await client(port);
+    await ask('01 00 01 c2 00', '65 00 01 c2 00');
+    peer.socket.end(Buffer.concat([Buffer.alloc(5000, 1), hex(com('01 00 0e 10 00')), Buffer.alloc(5000, 2)]));
+    await port.wire.until(() => port.wire.bytes.length === 10_000);
+    const rates = port.wire.rates;
+    expect([rates[4999], rates[5000]]).toEqual([115_200, 921_600]);
+    await until(() => port.server.clients.length === 0);
+  });
+
+  test('half a command, and what was held up of one client, are none of the next', async () => {
+    const port = await served();
+    const first = await client(port);
+    first.peer.send('41 ff fa 2c 01 00 00');
+    await port.wire.until(() => port.wire.bytes.toString() === 'A');
+    await first.peer.close('reset');
+    const second = await client(port);
+    second.peer.send('4b 00 ff ff ff f1 42');
+    await port.wire.until(() => port.wire.bytes.length === 5);
+    expect(port.wire.bytes.toString('hex')).toBe('414b00ff42');
+    expect(port.uart.settings.baudRate).toBe(9600);
+  });
+
+  test('a client that knows no telnet gets the bytes of the line, and its own go out', async () => {
+    const port = await served();
+    const peer = await dial(port);
+    await peer.take(GREETING.length / 2);
+    peer.send(Buffer.from('AT\r\n'));
+    await port.wire.until(() => port.wire.bytes.toString() === 'AT\r\n');
+    port.uart.inject(Buffer.from('OK\r\0'));
+    expect((await peer.take(4)).toString()).toBe('OK\r\0');
+  });
+});
+
+describe('peers that say anything', () => {
+  test('a peer that sends back all it gets is no loop', async () => {
+    const port = await served();
+    const peer = await dial(port);
+    peer.socket.pipe(peer.socket);
+    await peer.until(() => peer.received.toString('hex').includes('fffa2c6b'));
+    let last = -1;
+    for (let same = 0; same < 20; ) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      same = peer.received.length === last ? same + 1 : 0;
+      last = peer.received.length;
+    }
+    expect(last).toBeLessThan(60);
+    expect(port.wire.bytes).toHaveLength(0);
+  });
+
+  test('each option is refused as often as it is offered, and what is on is not said again', async () => {
+    const { peer } = await client(await served());
+    const all = Array.from({ length: 256 }, (_, option) => [255, 253, option]).flat();
+    peer.send(Uint8Array.from([...all, ...all]));
+    const answers = (await peer.take(3 * (252 * 2 + 1))).toString('hex').match(/.{6}/g) ?? [];
+    expect(answers.filter((answer) => answer.startsWith('fffc'))).toHaveLength(504);
+    expect(answers.filter((answer) => !answer.startsWith('fffc'))).toEqual(['fffb2c']);
+  });
+
+  test('a flood of offers whose answers nobody reads is not read either, and grows nothing', async () => {
+    const port = await served();
+    const { peer } = await client(port);
+    peer.socket.pause();
+    const before = process.memoryUsage().rss;
+    const flood = Buffer.alloc(3 * 1024 * 1024, Buffer.from([255, 253, 99]));
+    const size = 64;
+    for (let i = 0; i < size; i++) peer.send(flood);
+    let last = -1;
+    for (let same = 0; same < 20; ) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      same = peer.socket.writableLength === last ? same + 1 : 0;
+      last = peer.socket.writableLength;
+    }
+    // The kernel's buffers both ways, and no more, have been taken of it.
+    expect(last).toBeGreaterThan(40 * flood.length);
+    expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 * 1024);
+    await peer.close('reset');
+    const next = await client(port);
+    await next.ask('02 00', '66 08');
+  });
+
+  test('data go through within a flood, and garbage is counted and told once', async () => {
+    const port = await served();
+    const { peer, ask } = await client(port);
+    const junk = hex(`fffafff0${com('63 01')}${com('01 02')}fffa18${'00'.repeat(600)}fff0fff6fff1`);
+    for (let i = 0; i < 500; i++) peer.send(Buffer.concat([junk, escapeData(Uint8Array.of(i & 0xff))]));
+    await port.wire.until(() => port.wire.bytes.length === 500);
+    expect([...port.wire.bytes]).toEqual(Array.from({ length: 500 }, (_, i) => i & 0xff));
+    expect(port.count('malformed')).toBe(2000);
+    expect(port.notes).toHaveLength(1);
+    await peer.take(2 * 500); // each AYT
+    await ask('02 00', '66 08');
+  });
+
+  test('any bytes at all: the server lives, and so does the next client', async () => {
+    const port = await served();
+    let seed = 1;
+    const random = () => {
+      seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
+      return seed >>> 16;
+    };
+    for (let round = 0; round < 60; round++) {
+      const peer = await dial(port);
+      const bytes = Array.from({ length: 3000 }, () => {
+        const byte = random() & 0xff;
+        return byte < 100 ? 255 : byte < 130 ? 44 : byte < 150 ? 250 : byte < 170 ? 240 : random() % 20;
+      });
+      // Neither a stopped line nor a break is anything to wait for here.
+      peer.send(Uint8Array.from(bytes));
+      await peer.close(round % 2 === 0 ? 'end' : 'reset');
+      await until(() => port.server.clients.length === 0);
+    }
+    const { ask } = await client(port);
+    await ask('01 00 00 25 80', '65 00 00 25 80');
+  });
+
+  test('a thousand connections that are dropped at once cost nothing that stays', async () => {
+    const port = await served({ busyHoldMs: 0 });
+    await openAndDrop(port, 250);
+    const before = process.memoryUsage().rss;
+    await openAndDrop(port, 1000);
+    expect(process.memoryUsage().rss - before).toBeLessThan(60 * 1024 * 1024);
+    const { ask } = await client(port);
+    await ask('02 00', '66 08');
+  });
+});
