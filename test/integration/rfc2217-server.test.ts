@@ -1,12 +1,12 @@
 // What only the RFC 2217 mode does: every command and its answer, what waits for the data before it and what does not, what a
-// client leaves behind, and peers that say anything. Bytes are written down from RFC 2217; what is asserted is what leaves the
+// client leaves behind. Bytes are written down from RFC 2217; what is asserted is what leaves the
 // line and what the client's socket gets.
 import { afterEach, describe, expect, test } from 'vitest';
-import { escapeData } from '../../src/protocol/telnet/encoder.js';
 import { DEFAULT_SETTINGS } from '../../src/serial/line.js';
 import { eventually } from '../contract/link-contract.js';
 import { hex, RawPeer } from '../support/raw-peer.js';
-import { openAndDrop, Rfc2217Served, type ServedOptions } from '../support/rfc2217-served.js';
+import { agreedClient, com, GREETING } from '../support/rfc2217-raw-client.js';
+import { Rfc2217Served, type ServedOptions } from '../support/rfc2217-served.js';
 
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
@@ -14,11 +14,6 @@ afterEach(async () => {
 });
 
 const until = (done: () => boolean) => eventually(() => (done() ? true : undefined));
-const com = (text: string) => `fffa2c${text.replaceAll(' ', '')}fff0`;
-/** WILL BINARY SGA ECHO, DO BINARY SGA COM-PORT. */
-const GREETING = 'fffb00fffb03fffb01fffd00fffd03fffd2c';
-const AGREE = 'fffb2c';
-
 async function served(options: ServedOptions = {}) {
   const port = await Rfc2217Served.open(options);
   ends.push(() => port.server.close());
@@ -31,17 +26,10 @@ async function dial(port: Rfc2217Served) {
   return peer;
 }
 
-/** A client that has agreed to COM-PORT, and read everything so far. */
 async function client(port: Rfc2217Served) {
-  const peer = await dial(port);
-  expect((await peer.take(GREETING.length / 2)).toString('hex')).toBe(GREETING);
-  // DO COM-PORT was ours, so its WILL is answered by the lines alone.
-  expect(await peer.ask(AGREE, com('6b 00').length / 2)).toMatch(/^fffa2c6b..fff0$/);
-  peer.forget();
-  const ask = async (command: string, answer: string) => {
-    expect(await peer.ask(com(command), com(answer).length / 2)).toBe(com(answer));
-  };
-  return { peer, ask, tell: (command: string) => peer.send(com(command)) };
+  const agreed = await agreedClient(port.port);
+  ends.push(() => agreed.peer.close());
+  return agreed;
 }
 
 describe('commands', () => {
@@ -294,98 +282,5 @@ describe('clients come and go', () => {
     await port.wire.until(() => port.wire.bytes.toString() === 'AT\r\n');
     port.uart.inject(Buffer.from('OK\r\0'));
     expect((await peer.take(4)).toString()).toBe('OK\r\0');
-  });
-});
-
-describe('peers that say anything', () => {
-  test('a peer that sends back all it gets is no loop', async () => {
-    const port = await served();
-    const peer = await dial(port);
-    peer.socket.pipe(peer.socket);
-    await peer.until(() => peer.received.toString('hex').includes('fffa2c6b'));
-    let last = -1;
-    for (let same = 0; same < 20; ) {
-      await new Promise((resolve) => setTimeout(resolve, 2));
-      same = peer.received.length === last ? same + 1 : 0;
-      last = peer.received.length;
-    }
-    expect(last).toBeLessThan(60);
-    expect(port.wire.bytes).toHaveLength(0);
-  });
-
-  test('each option is refused as often as it is offered, and what is on is not said again', async () => {
-    const { peer } = await client(await served());
-    const all = Array.from({ length: 256 }, (_, option) => [255, 253, option]).flat();
-    peer.send(Uint8Array.from([...all, ...all]));
-    const answers = (await peer.take(3 * (252 * 2 + 1))).toString('hex').match(/.{6}/g) ?? [];
-    expect(answers.filter((answer) => answer.startsWith('fffc'))).toHaveLength(504);
-    expect(answers.filter((answer) => !answer.startsWith('fffc'))).toEqual(['fffb2c']);
-  });
-
-  test('a flood of offers whose answers nobody reads is not read either, and grows nothing', async () => {
-    const port = await served();
-    const { peer } = await client(port);
-    peer.socket.pause();
-    const before = process.memoryUsage().rss;
-    const flood = Buffer.alloc(3 * 1024 * 1024, Buffer.from([255, 253, 99]));
-    const size = 64;
-    for (let i = 0; i < size; i++) peer.send(flood);
-    let last = -1;
-    for (let same = 0; same < 20; ) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-      same = peer.socket.writableLength === last ? same + 1 : 0;
-      last = peer.socket.writableLength;
-    }
-    // The kernel's buffers both ways, and no more, have been taken of it.
-    expect(last).toBeGreaterThan(40 * flood.length);
-    expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 * 1024);
-    await peer.close('reset');
-    const next = await client(port);
-    await next.ask('02 00', '66 08');
-  });
-
-  test('data go through within a flood, and garbage is counted and told once', async () => {
-    const port = await served();
-    const { peer, ask } = await client(port);
-    const junk = hex(`fffafff0${com('63 01')}${com('01 02')}fffa18${'00'.repeat(600)}fff0fff6fff1`);
-    for (let i = 0; i < 500; i++) peer.send(Buffer.concat([junk, escapeData(Uint8Array.of(i & 0xff))]));
-    await port.wire.until(() => port.wire.bytes.length === 500);
-    expect([...port.wire.bytes]).toEqual(Array.from({ length: 500 }, (_, i) => i & 0xff));
-    expect(port.count('malformed')).toBe(2000);
-    expect(port.notes).toHaveLength(1);
-    await peer.take(2 * 500); // each AYT
-    await ask('02 00', '66 08');
-  });
-
-  test('any bytes at all: the server lives, and so does the next client', async () => {
-    const port = await served();
-    let seed = 1;
-    const random = () => {
-      seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
-      return seed >>> 16;
-    };
-    for (let round = 0; round < 60; round++) {
-      const peer = await dial(port);
-      const bytes = Array.from({ length: 3000 }, () => {
-        const byte = random() & 0xff;
-        return byte < 100 ? 255 : byte < 130 ? 44 : byte < 150 ? 250 : byte < 170 ? 240 : random() % 20;
-      });
-      // Neither a stopped line nor a break is anything to wait for here.
-      peer.send(Uint8Array.from(bytes));
-      await peer.close(round % 2 === 0 ? 'end' : 'reset');
-      await until(() => port.server.clients.length === 0);
-    }
-    const { ask } = await client(port);
-    await ask('01 00 00 25 80', '65 00 00 25 80');
-  });
-
-  test('a thousand connections that are dropped at once cost nothing that stays', async () => {
-    const port = await served({ busyHoldMs: 0 });
-    await openAndDrop(port, 250);
-    const before = process.memoryUsage().rss;
-    await openAndDrop(port, 1000);
-    expect(process.memoryUsage().rss - before).toBeLessThan(60 * 1024 * 1024);
-    const { ask } = await client(port);
-    await ask('02 00', '66 08');
   });
 });

@@ -100,15 +100,26 @@ export class Rfc2217Served {
 
 const descriptors = () => readdirSync('/proc/self/fd').length;
 
-/** Connections that end at once, fifty at a time, some of them within a command. Nothing of them is open afterwards. */
-export async function openAndDrop(port: Rfc2217Served, count: number): Promise<void> {
+/**
+ * Connections that end as soon as the server has said something or closed them, five at a time, some of them within a
+ * command; returns how many had the port. Nothing of them is open afterwards.
+ */
+export async function openAndDrop(port: Rfc2217Served, count: number): Promise<number> {
   const before = descriptors();
-  for (let left = count; left > 0; left -= 50) {
-    const peers = await Promise.all(Array.from({ length: 50 }, () => RawPeer.connect(port.port)));
-    for (const [i, peer] of peers.entries()) if (i % 3 === 0) peer.send('ff fb 2c ff fa 2c 01');
-    await Promise.all(peers.map((peer, i) => peer.close(i % 2 === 0 ? 'reset' : 'end')));
+  let had = 0;
+  for (let left = count; left > 0; left -= 5) {
+    const peers = await Promise.all(Array.from({ length: 5 }, () => RawPeer.connect(port.port)));
+    await Promise.all(
+      peers.map(async (peer, i) => {
+        await peer.until(() => peer.ended || peer.unread.length > 0);
+        if ((left + i) % 3 === 0) peer.send('ff fb 2c ff fa 2c 01');
+        await peer.close((left + i) % 2 === 0 ? 'reset' : 'end');
+      }),
+    );
+    had += port.count('connected');
+    port.events.splice(0);
+    port.wire.records.splice(0);
   }
   while (port.server.clients.length > 0 || descriptors() > before) await new Promise((go) => setTimeout(go, 1));
-  port.events.splice(0);
-  port.wire.records.splice(0);
+  return had;
 }
