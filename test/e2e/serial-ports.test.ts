@@ -112,6 +112,47 @@ test('our driver at our device: bytes, settings and lines from a tty to the line
   );
 });
 
+test('our driver at our RFC 2217 port: bytes, settings, what `ttynp ports` says, and garbage that is counted', async () => {
+  const line = makeLine({ echo: true });
+  const [tcpPort = 0] = ports;
+  const whole = await start(
+    { serialPorts: { 2: { device: line.path, mode: 'rfc2217', tcpPort } } },
+    {
+      servers: { own: { address: '127.0.0.1', protocol: 'rfc2217' } },
+      ttys: { ttySER0: { server: 'own', port: 1, dataPort: tcpPort } },
+    },
+  );
+  await portIs(whole, 'is up', up, 2);
+  const junk = await dial(tcpPort);
+  for (let i = 0; i < 100; i++) junk.send('ff fa ff f0');
+  await portIs(whole, 'counted', ({ malformed }) => malformed === 100, 2);
+  expect(whole.daemon.stderr.match(/sent a subnegotiation that is none/g)).toHaveLength(1);
+  await junk.close();
+  await portIs(whole, 'is free', ({ clients }) => clients.length === 0, 2);
+  const app = new App(whole.path('ttySER0'));
+  ends.push(() => app.close());
+  await whole.portIs('is up', (view) => view.state === 'up', 'ttySER0');
+  app.set({ baudRate: 57_600, cflag: (flags) => (flags | TERMIOS.CSTOPB) >>> 0 });
+  const all = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
+  app.write(all);
+  expect(await app.readExactly(256)).toEqual(all);
+  expect(line.settings).toMatchObject({ baudRate: 57_600, stopBits: 2 });
+  const view = await portIs(whole, 'has a client', ({ clients }) => clients.length === 1, 2);
+  expect(view).toMatchObject({
+    mode: 'rfc2217',
+    tcpPorts: [tcpPort],
+    settings: { format: '57600,8N2' },
+    lines: { dtr: true, rts: true },
+    clients: [{ address: '127.0.0.1', received: 256, sent: 256, dropped: 0 }],
+  });
+  const text = await cli(['ports', '--serial', '--socket', whole.socketPath]);
+  expect(text.stdout).toMatch(new RegExp(`2 +${line.path} +up +rfc2217 +127.0.0.1:${tcpPort} +57600,8N2.* 127.0.0.1`));
+  const metrics = parsePrometheus(await whole.client.metrics());
+  expect(sampleValue(metrics, 'ttynp_serial_port_malformed_total', { port: '2', mode: 'rfc2217' })).toBe(100);
+  app.close();
+  await portIs(whole, 'is low again', ({ clients, lines }) => clients.length === 0 && !lines.dtr, 2);
+});
+
 test('a tcp-server port: every client gets the line, socat too, and what they send goes out', async () => {
   const line = makeLine();
   const [tcpPort = 0] = ports;
