@@ -57,12 +57,13 @@ function serialRow(port: SerialPortView): Cell[] {
   ];
 }
 
-function clientsText({ clients, refused }: SerialPortView): string {
+function clientsText({ clients, refused, malformed }: SerialPortView): string {
   const own = clients.map(({ address, dropped }) =>
     dropped > 0 ? `${address} (${bytesText(dropped)} bytes dropped)` : address,
   );
   const denied = refused.denied > 0 ? [`${refused.denied} refused`] : [];
-  return [...own, ...denied].join(', ') || '-';
+  const strange = malformed > 0 ? [`${malformed} malformed`] : [];
+  return [...own, ...denied, ...strange].join(', ') || '-';
 }
 
 export function portsText(ports: readonly PortView[], io: Pick<CommandIo, 'columns' | 'colour'>): string {
