@@ -43,8 +43,11 @@ export class SerialOutput {
     this.#options = options;
   }
 
+  /** At least 1 until the transmitter is known to be empty: what an adapter has in its own buffer no driver counts. */
   get queued(): number {
-    return this.#closed ? 0 : this.#queue.length + this.#inDriver() + (this.#draining === this.#round ? 1 : 0);
+    if (this.#closed) return 0;
+    const counted = this.#queue.length + this.#inDriver();
+    return counted === 0 && this.#busy && this.#options.hasTransmitter ? 1 : counted;
   }
 
   get wantsToWrite(): boolean {

@@ -102,7 +102,9 @@ port.baudrate = 115200
 data = bytes((i * 7 + (i >> 8) * 13) & 255 for i in range(60000))
 writer = threading.Thread(target=port.write, args=(data,))
 writer.start()
-check("60000 bytes, none lost", read_exactly(port, len(data)) == data)
+got = read_exactly(port, len(data))
+wrong = next((at for at, (a, b) in enumerate(zip(got, data)) if a != b), None)
+check("60000 bytes, none lost", got == data, f"{len(got)} came, the first wrong one at {wrong}")
 writer.join()
 
 attributes = termios.tcgetattr(port.fd)
