@@ -4,7 +4,7 @@ import type { LineSettings } from '../serial/line.js';
 import { TERMIOS, type Termios, toLineSettings, withLineSettings } from '../serial/termios.js';
 
 const { CLOCAL, CREAD, HUPCL, VMIN, VTIME } = TERMIOS;
-const IGNBRK = 0o1;
+const PARMRK = 0o10;
 
 const MIN_BAUD_RATE = 1;
 /** The fastest that adapters have; what a port cannot do shows when it has been asked. */
@@ -25,13 +25,13 @@ export function asUart(settings: LineSettings): LineSettings {
 
 /**
  * Raw, whatever was there before; DTR falls at the last close.
- * @param hidesBreaks a received break is no NUL among the bytes: the driver counts breaks
+ * @param marksBreaks a received break is marked among the bytes (break-marks.ts): the driver counts breaks, so it is told anyway
  */
-export function rawTermios(before: Termios, settings: LineSettings, hidesBreaks: boolean): Termios {
+export function rawTermios(before: Termios, settings: LineSettings, marksBreaks: boolean): Termios {
   const cc = [...before.cc];
   cc[VMIN] = 1;
   cc[VTIME] = 0;
-  const raw = { ...before, iflag: hidesBreaks ? IGNBRK : 0, oflag: 0, lflag: 0, cflag: CREAD | CLOCAL | HUPCL, cc };
+  const raw = { ...before, iflag: marksBreaks ? PARMRK : 0, oflag: 0, lflag: 0, cflag: CREAD | CLOCAL | HUPCL, cc };
   return withLineSettings(raw, settings);
 }
 

@@ -34,6 +34,7 @@ import {
   type OutputLines,
   type Queue,
 } from '../serial/line.js';
+import { BreakMarks } from './break-marks.js';
 import { keepRateAtZero, LINES_DOWN, sameLines } from './line-state.js';
 import { LOCK_DIRECTORY, lockPort } from './lock-file.js';
 import { SerialOutput } from './serial-output.js';
@@ -72,6 +73,7 @@ export class SerialPortUart implements Uart {
   #modemLines: ModemLines = VIRTUAL_LINES;
   #virtual = true;
   #counters: LineCounters | undefined;
+  readonly #marks = new BreakMarks();
   #paused = false;
   /** Settings and lines take effect in the order of the calls. */
   #changes: Promise<unknown> = Promise.resolve();
@@ -108,6 +110,7 @@ export class SerialPortUart implements Uart {
   async open(events: UartEvents): Promise<void> {
     const { device, rs485, clock } = this.#options;
     this.#closed = false;
+    this.#marks.reset();
     try {
       const real = realpathSync(device);
       this.#unlock = lockPort(real, this.#options.lockDirectory ?? LOCK_DIRECTORY);
@@ -260,6 +263,7 @@ export class SerialPortUart implements Uart {
 
   #flush(queue: Queue): void {
     if (queue !== 'rx') this.#output?.clear();
+    if (queue !== 'tx') this.#marks.reset();
     flushQueues(this.#fd, queue);
   }
 
@@ -275,8 +279,12 @@ export class SerialPortUart implements Uart {
       this.#failed(undefined);
       return;
     }
-    if (this.#counters !== undefined) this.#lookAtCounters();
-    if (count > 0) this.#events?.received(this.#scratch.slice(0, count));
+    let bytes: Uint8Array = this.#scratch.slice(0, count);
+    if (this.#counters !== undefined) {
+      this.#lookAtCounters();
+      bytes = this.#marks.remove(bytes);
+    }
+    if (bytes.length > 0) this.#events?.received(bytes);
     this.#want();
   }
 

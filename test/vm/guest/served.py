@@ -88,9 +88,9 @@ def rfc2217():
         times = [float(line.split()[0]) for line in log if f"port {number}: " in line and "break o" in line]
     check("with its length", len(times) == 2 and times[1] - times[0] >= 0.4, times)
     before = counters()
-    say("error 1 41 parity")
+    say("error 20 41 parity")
     until(lambda: errors(before, ("parity",)))
-    say("error 1 42 framing")
+    say("error 20 42 framing")
     # Also the break that came back by the plug was counted.
     check("the driver's counters are told", until(lambda: errors(before, ("parity", "framing")) and counters()["breaks"] >= 1), f"{before} {counters()}")
     client.close()
