@@ -1,12 +1,13 @@
 // This machine's serial ports offered by the built daemon: PTYs are the hardware, our own driver, socat and plain sockets
 // the clients, and what is asserted is what the device at the end of the line sees.
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { SerialPortView } from '../../src/api/types.js';
 import { Child, cli, eventually, Whole } from '../support/e2e.js';
+import { freePorts } from '../support/free-ports.js';
 import { parsePrometheus, sampleValue } from '../support/prometheus-text.js';
 import { RawPeer } from '../support/raw-peer.js';
 import { App, TERMIOS } from '../support/rig.js';
@@ -14,18 +15,6 @@ import { SerialLine } from '../support/serial-line.js';
 
 const ends: (() => unknown)[] = [];
 let ports: number[];
-
-/** Free ones, all at once so that they differ. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  for (const server of servers) await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const found = servers.map((server) => {
-    const address = server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return found;
-}
 
 beforeEach(async () => {
   ports = await freePorts(4);
@@ -321,4 +310,17 @@ test('a list that shuts out the address from where a reload is asked is refused,
   whole.configure({ serialPorts: { 1: { ...one, accessibleIps: ['203.0.113.0/24'] } } });
   expect((await reload('192.0.2.7')).code).toBe(1);
   expect((await reload('192.0.2.7', '--force')).stdout).toContain('changed serial port 1');
+});
+
+test('ports below 1024 without the right to them: one line says what gives it, and it is tried again', async () => {
+  const line = makeLine();
+  chmodSync(line.path, 0o666);
+  const whole = await start({ serialPorts: { 1: { device: line.path } } }, { daemon: { unprivileged: true } });
+  const { reason } = await portIs(whole, 'waits', ({ state, reason }) => state === 'waiting' && reason !== null);
+  expect(reason).toMatchObject({
+    code: 'PERMISSION',
+    message:
+      'cannot listen on 127.0.0.1 port 950: ports below 1024 need root (choose higher ones with dataPort and commandPort, or give the service CAP_NET_BIND_SERVICE: see ttynpd(8))',
+  });
+  expect(whole.daemon.stderr.split('\n').filter((one) => one.includes('port 950'))).toHaveLength(1);
 });
