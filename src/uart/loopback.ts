@@ -1,5 +1,6 @@
 // A serial port with a loop plug: TX to RX, RTS to CTS, DTR to DSR and DCD, break seen as break; paced at the line's
 // speed. Obeys RTS/CTS and XON/XOFF as a UART of a device server does. It never loses a byte unless told to (`lossy`).
+// `pair` makes two of them with a null-modem cable between: the same lines, crossed, and settings that have to match.
 // Tests steer it with the methods below "hooks" and watch it with an observer.
 import type { Clock } from '../base/clock.js';
 import {
@@ -38,6 +39,9 @@ export interface LoopbackOptions {
 }
 
 const DELAY_CAPACITY = 64 * 1024;
+/** Of a rate: a byte of ten bits is still read right. */
+const RATE_TOLERANCE = 0.04;
+const NOTHING = new Uint8Array(0);
 
 export class LoopbackUart implements Uart {
   readonly name: string;
@@ -46,6 +50,9 @@ export class LoopbackUart implements Uart {
   readonly #transmitter: PacedTransmitter;
   readonly #receiver: Receiver;
   readonly #delay: DelayLine | undefined;
+  /** Where its TX, RTS and DTR go: to itself, or to the other end of a cable. */
+  #far: LoopbackUart = this;
+  #open = false;
   #events: UartEvents | undefined;
   #settings: LineSettings = DEFAULT_SETTINGS;
   #outputLines: OutputLines = LINES_DOWN;
@@ -78,7 +85,15 @@ export class LoopbackUart implements Uart {
     });
     const delayMs = options.echoDelayMs ?? 0;
     if (delayMs > 0)
-      this.#delay = new DelayLine(options.clock, delayMs, DELAY_CAPACITY, (bytes) => this.#arrive(bytes));
+      this.#delay = new DelayLine(options.clock, delayMs, DELAY_CAPACITY, (bytes) => this.#far.#arrive(bytes));
+  }
+
+  /** Two ports and a null-modem cable. An end that is not open loses what it is sent, and its lines are low. */
+  static pair(options: LoopbackOptions, other: LoopbackOptions = options): [LoopbackUart, LoopbackUart] {
+    const [one, two] = [new LoopbackUart(options), new LoopbackUart(other)];
+    one.#far = two;
+    two.#far = one;
+    return [one, two];
   }
 
   get settings(): LineSettings {
@@ -103,6 +118,9 @@ export class LoopbackUart implements Uart {
 
   async open(events: UartEvents): Promise<void> {
     this.#events = events;
+    this.#open = true;
+    // What its other end shows already is no change.
+    this.#modemLines = this.#plugged();
   }
 
   async request(request: LineRequest): Promise<boolean> {
@@ -152,6 +170,10 @@ export class LoopbackUart implements Uart {
     this.#receiver.dispose();
     this.#delay?.dispose();
     this.#outputLines = LINES_DOWN;
+    if (this.#far === this || !this.#open) return;
+    this.#open = false;
+    this.#far.#followLines();
+    this.#far.#progressed();
   }
 
   // hooks
@@ -199,12 +221,16 @@ export class LoopbackUart implements Uart {
     const changed = lines.dtr !== this.#outputLines.dtr || lines.rts !== this.#outputLines.rts;
     this.#outputLines = lines;
     if (changed) this.#options.observer?.lines?.(lines, this.#clock.now());
-    this.#followLines();
+    this.#far.#followLines();
+  }
+
+  #plugged(): ModemLines {
+    const { dtr, rts } = this.#far.#outputLines;
+    return { cts: rts, dsr: dtr, dcd: dtr, ri: false, ...this.#forced };
   }
 
   #followLines(): void {
-    const { dtr, rts } = this.#outputLines;
-    const lines: ModemLines = { cts: rts, dsr: dtr, dcd: dtr, ri: false, ...this.#forced };
+    const lines = this.#plugged();
     const changed = !sameLines(lines, this.#modemLines);
     this.#modemLines = lines;
     if (changed) this.#report({ type: 'lines', lines });
@@ -221,7 +247,7 @@ export class LoopbackUart implements Uart {
       return;
     }
     this.#transmitter.stop('break');
-    if (this.#options.echo !== false) this.#report({ type: 'break' });
+    if (this.#options.echo !== false) this.#far.#report({ type: 'break' });
   }
 
   #setTransmitter(on: boolean): void {
@@ -246,8 +272,22 @@ export class LoopbackUart implements Uart {
     const carried = maskTo(bytes, settings.dataBits);
     this.#options.observer?.transmitted?.(carried, settings, this.#clock.now());
     if (this.#options.echo === false) return;
-    if (this.#delay === undefined) this.#arrive(carried);
-    else this.#delay.push(carried);
+    const far = this.#far;
+    const heard = far === this ? carried : far.#heard(carried, settings);
+    if (this.#delay === undefined) far.#arrive(heard);
+    else this.#delay.push(heard);
+  }
+
+  /** What a port makes of bytes that were sent with other settings than its own: errors, and at another rate nothing else. */
+  #heard(bytes: Uint8Array, sent: LineSettings): Uint8Array {
+    const own = this.#settings;
+    if (!this.#open) return NOTHING;
+    if (Math.abs(sent.baudRate / own.baudRate - 1) > RATE_TOLERANCE) {
+      this.injectErrors({ framing: true });
+      return NOTHING;
+    }
+    if (sent.parity !== own.parity || sent.dataBits !== own.dataBits) this.injectErrors({ parity: true });
+    return maskTo(bytes, own.dataBits);
   }
 
   /** Returns how many bytes are dealt with; those of a lossy port that overran are. */
@@ -271,13 +311,15 @@ export class LoopbackUart implements Uart {
   }
 
   #sinkRoom(): number {
-    if (this.#options.lossy || this.#options.echo === false) return Number.POSITIVE_INFINITY;
-    return this.#delay === undefined ? this.#receiver.room : this.#delay.room;
+    const far = this.#far;
+    if (this.#options.echo === false || far.#options.lossy) return Number.POSITIVE_INFINITY;
+    if (this.#delay !== undefined) return this.#delay.room;
+    return far === this || far.#open ? far.#receiver.room : Number.POSITIVE_INFINITY;
   }
 
   #roomToReceive(): void {
-    this.#delay?.retry();
-    this.#progressed();
+    this.#far.#delay?.retry();
+    this.#far.#progressed();
   }
 
   #progressed(): void {

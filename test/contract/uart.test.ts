@@ -18,6 +18,30 @@ afterEach(() => {
 });
 
 uartContract({ name: 'loopback', make: () => new LoopbackUart({ clock, unpaced: true }) });
+uartContract({
+  name: 'null-modem cable, with an echo at its other end',
+  make: () => {
+    const [near, far] = LoopbackUart.pair({ clock, unpaced: true });
+    const waiting: Uint8Array[] = [];
+    const echo = () => {
+      for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
+        const taken = far.write(next);
+        if (taken < next.length) {
+          waiting[0] = next.subarray(taken);
+          return;
+        }
+        waiting.shift();
+      }
+    };
+    const received = (bytes: Uint8Array) => {
+      waiting.push(bytes);
+      echo();
+    };
+    void far.open({ received, report: () => {}, writable: echo, drained: () => {}, failed: () => {} });
+    ends.push(() => void far.close());
+    return near;
+  },
+});
 uartContract({ name: 'program', make: () => new ProgramUart({ clock, program: 'exec cat', unpaced: true }) });
 uartContract({
   name: 'serial port (PTY)',
