@@ -57,7 +57,7 @@ export function parseTcpTable(text: string): DsciSocket[] {
 }
 
 /** Words of 32 bits, each as the processor writes it. */
-function kernelAddress(hex: string): Uint8Array {
+export function kernelAddress(hex: string): Uint8Array {
   const bytes = Uint8Array.from(Buffer.from(hex, 'hex'));
   if (endianness() === 'LE') for (let at = 0; at + 4 <= bytes.length; at += 4) bytes.subarray(at, at + 4).reverse();
   return bytes;

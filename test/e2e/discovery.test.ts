@@ -30,6 +30,7 @@ afterEach(async () => {
 async function start(config: Readonly<Record<string, unknown>>) {
   const whole = await Whole.start({ config });
   ends.push(() => whole.close());
+  await eventually('its serial port is up', async () => (await whole.client.serialPorts())[0]?.state === 'up');
   return whole;
 }
 

@@ -1,13 +1,10 @@
-// What this machine calls itself to hosts that search for device servers: its name, and the address and MAC of the interface that the
-// asker sees. Reads, and remembers for a while: it is asked once per datagram.
-import { isIP } from 'node:net';
-import { hostname, type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
+// What this machine calls itself to hosts that search for device servers: its name, and the address and MAC that the asker sees.
+// Remembers the machine's networks for a while: it is asked once per datagram.
+import { hostname } from 'node:os';
 import { packageVersion } from '../../api/version.js';
 import type { Clock } from '../../base/clock.js';
-import { parseAddressRange } from '../../config/address-range.js';
 import type { DsciDevice } from '../../protocol/dsci/responder.js';
-import { AccessList } from '../../serve/access-list.js';
-import { addressBytes } from '../../serve/tcp-table.js';
+import { type KernelTables, LocalNetworks, readKernelTables } from '../../serve/local-networks.js';
 
 /** A model of 16 ports that the vendor's tools know (NPort 5610-16). Nothing but their tables comes of it. */
 const AP_ID = 0x80005610;
@@ -19,55 +16,38 @@ export interface IdentityOptions {
   readonly clock: Clock;
   /** undefined: the machine's. */
   readonly name: string | undefined;
-  readonly interfaces?: () => NodeJS.Dict<NetworkInterfaceInfo[]>;
+  readonly tables?: () => KernelTables;
 }
 
 export class DeviceIdentity {
   readonly #o: IdentityOptions;
-  #interfaces: readonly NetworkInterfaceInfo[] = [];
-  #readMs: number | undefined;
+  readonly #firmware: DsciDevice['firmware'];
+  #networks: { readonly atMs: number; readonly networks: LocalNetworks } | undefined;
 
   constructor(options: IdentityOptions) {
     this.#o = options;
+    const [major = 0, minor = 0] = packageVersion().split('.').map(Number);
+    this.#firmware = { major, minor };
   }
 
-  /** @param listen the address that was asked; of all addresses the one is told that is in the asker's network */
+  /** @param listen the address that was asked, or that of all of them */
   device(listen: string, asker: string): DsciDevice {
-    const known = this.#known();
-    const found =
-      known.find(({ address }) => address === listen) ??
-      known.find(({ cidr }) => isIP(asker) !== 0 && isWithin(asker, cidr)) ??
-      known.find(({ internal, family }) => !internal && family === 'IPv4');
-    // What asks over IPv6 is told the IPv4 address of the same interface.
-    const ipv4 =
-      found?.family === 'IPv4' ? found : known.find(({ family, mac }) => family === 'IPv4' && mac === found?.mac);
-    const [major = 0, minor = 0] = packageVersion().split('.').map(Number);
+    const { address, mac } = this.#present().sight(listen, asker);
     return {
       apId: AP_ID,
       hwId: HW_ID,
-      mac: macBytes(found?.mac),
-      address: addressBytes(ipv4?.address ?? '') ?? NO_ADDRESS,
+      mac,
+      address: address ?? NO_ADDRESS,
       name: this.#o.name ?? hostname(),
-      firmware: { major, minor },
+      firmware: this.#firmware,
     };
   }
 
-  #known(): readonly NetworkInterfaceInfo[] {
-    const { clock, interfaces = networkInterfaces } = this.#o;
-    if (this.#readMs === undefined || clock.now() - this.#readMs > REMEMBER_MS) {
-      this.#readMs = clock.now();
-      this.#interfaces = Object.values(interfaces()).flatMap((list) => list ?? []);
-    }
-    return this.#interfaces;
+  #present(): LocalNetworks {
+    const { clock, tables = readKernelTables } = this.#o;
+    const now = clock.now();
+    if (this.#networks === undefined || now - this.#networks.atMs > REMEMBER_MS)
+      this.#networks = { atMs: now, networks: new LocalNetworks(tables()) };
+    return this.#networks.networks;
   }
-}
-
-function isWithin(address: string, cidr: string | null): boolean {
-  const range = cidr === null ? undefined : parseAddressRange(cidr);
-  return range !== undefined && new AccessList([[range]]).admits(address);
-}
-
-function macBytes(mac: string | undefined): Uint8Array {
-  const bytes = (mac ?? '').split(':').map((byte) => Number.parseInt(byte, 16));
-  return bytes.length === 6 && bytes.every(Number.isInteger) ? Uint8Array.from(bytes) : new Uint8Array(6);
 }
