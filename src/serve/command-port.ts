@@ -2,7 +2,7 @@
 // while the bytes go their own way. Follows docs/protocol/realcom.md section 2; the device servers' "allow driver control".
 import type { Socket } from 'node:net';
 import { ClientGate, type ClientGateOptions } from './client-gate.js';
-import type { PortEvent } from './real-com.js';
+import type { PortEvent } from './port-server.js';
 import { RealComClient } from './real-com-client.js';
 import type { SharedLine } from './shared-line.js';
 

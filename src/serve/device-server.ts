@@ -4,7 +4,8 @@ import type { Clock } from '../base/clock.js';
 import { Fault } from '../base/fault.js';
 import { DEFAULT_COMMAND_PORT, DEFAULT_DATA_PORT, portNumbers } from '../serial/port-numbers.js';
 import type { Uart } from '../uart/uart.js';
-import { type PortEvent, type RealComOptions, RealComPort } from './real-com.js';
+import type { PortEvent } from './port-server.js';
+import { type RealComOptions, RealComPort } from './real-com.js';
 
 type Tuning = Pick<RealComOptions, 'pollingMs' | 'maxMissedPolls' | 'notifyDelayMs' | 'busyHoldMs' | 'pairTimeoutMs'>;
 

@@ -1,5 +1,52 @@
-// What every mode of a served port is to whoever runs it. Opening opens the serial port and listens; closing leaves
-// nothing of either. What happens is told by PortEvents (real-com.ts), which all modes share.
+// What every mode of a served port is to whoever runs it, and what all of them are told. Opening opens the serial port and
+// listens; closing leaves nothing of either.
+import type { Clock } from '../base/clock.js';
+import type { Fault } from '../base/fault.js';
+import type { PackingRules } from '../config/packing.js';
+import type { Uart } from '../uart/uart.js';
+import type { ListenHints } from './listener.js';
+import type { ClientEvent, SocketKind } from './real-com-client.js';
+
+export type PortEvent =
+  | ClientEvent
+  | { readonly type: 'connected'; readonly kind: SocketKind; readonly peer: string }
+  | { readonly type: 'disconnected'; readonly peer: string; readonly reason: string }
+  /** Another host has the port. */
+  | { readonly type: 'busy'; readonly kind: SocketKind; readonly peer: string }
+  /** Not one of those who may connect: closed before a byte was answered. */
+  | { readonly type: 'denied'; readonly kind: SocketKind; readonly peer: string }
+  /** It sent what its protocol does not have; ignored. */
+  | { readonly type: 'malformed'; readonly peer: string }
+  | { readonly type: 'failed'; readonly fault: Fault };
+
+/** Times in milliseconds. What is absent has a default of the mode. */
+export interface PortServerOptions {
+  readonly clock: Clock;
+  readonly address: string;
+  readonly uart: Uart;
+  /** TCP keep-alive begins after so long without a sign of a client; 0: never. */
+  readonly aliveCheckMs?: number;
+  /** DTR and RTS while nobody is connected. */
+  readonly linesWhenFree?: 'low' | 'high';
+  /** How long a client waits for a place while all are taken; default 500. */
+  readonly busyHoldMs?: number;
+  /** How bytes of the line are put together; default: they go as they come. */
+  readonly packing?: PackingRules | undefined;
+  /** Whose connections are taken, by address; default everybody's. */
+  readonly admits?: (address: string) => boolean;
+  readonly hints?: ListenHints;
+  event?(event: PortEvent): void;
+}
+
+/** Of modes that several clients may share. */
+export interface SharedPortOptions extends PortServerOptions {
+  /** Clients at a time; default 1. */
+  readonly maxConnection?: number;
+  /** Of them, how many from one address; default all. */
+  readonly maxPerAddress?: number | undefined;
+  /** A client that does not read loses data; default: it holds up the line, and so the others. */
+  readonly ignoreJammedIp?: boolean;
+}
 
 export interface ServedClient {
   readonly address: string;

@@ -2,65 +2,32 @@
 // Never lets a host too many disturb the others: it waits a moment and is then closed, since the vendor's daemon tries a
 // port that closes at once again every 23 ms. Follows docs/protocol/realcom.md sections 1.3, 1.4, 1.5, 12 and 13.
 import type { Socket } from 'node:net';
-import type { Clock, Timer } from '../base/clock.js';
-import { type Fault, messageOf } from '../base/fault.js';
-import type { PackingRules } from '../config/packing.js';
+import type { Timer } from '../base/clock.js';
+import { messageOf } from '../base/fault.js';
 import type { LineReport, LineRequest, LineSettings, OutputLines } from '../serial/line.js';
 import type { Uart } from '../uart/uart.js';
 import type { AnswerFaults } from './command-sender.js';
-import { Listener, type ListenHints } from './listener.js';
+import { Listener } from './listener.js';
 import { Packing } from './packing.js';
-import type { PortServer, ServedClient } from './port-server.js';
-import { type ClientEvent, RealComClient, type SocketKind } from './real-com-client.js';
+import type { PortEvent, PortServer, ServedClient, SharedPortOptions } from './port-server.js';
+import { RealComClient, type SocketKind } from './real-com-client.js';
 import { SharedLine } from './shared-line.js';
 
-export type PortEvent =
-  | ClientEvent
-  | { readonly type: 'connected'; readonly kind: SocketKind; readonly peer: string }
-  | { readonly type: 'disconnected'; readonly peer: string; readonly reason: string }
-  /** Another host has the port. */
-  | { readonly type: 'busy'; readonly kind: SocketKind; readonly peer: string }
-  /** Not one of those who may connect: closed before a byte was answered. */
-  | { readonly type: 'denied'; readonly kind: SocketKind; readonly peer: string }
-  /** It sent what its protocol does not have; ignored. */
-  | { readonly type: 'malformed'; readonly peer: string }
-  | { readonly type: 'failed'; readonly fault: Fault };
-
-/** Times in milliseconds. */
-export interface RealComOptions {
-  readonly clock: Clock;
-  readonly address: string;
+/** `aliveCheckMs` is 10 s and `linesWhenFree` 'low' where they are absent. Times in milliseconds. */
+export interface RealComOptions extends SharedPortOptions {
   /** 0: any free one. */
   readonly dataPort: number;
   readonly commandPort: number;
-  readonly uart: Uart;
   /** Between POLLINGs; default 30 s. */
   readonly pollingMs?: number;
   /** POLLINGs without sign of life after which the host is dropped; 0: never. Default 3. */
   readonly maxMissedPolls?: number;
   /** Changes of the lines within this time are one NOTIFY; default 5. */
   readonly notifyDelayMs?: number;
-  /** How long a host waits while another has the port; default 500. It gets the port if that becomes free. */
-  readonly busyHoldMs?: number;
   /** How long one connection may stay without the other; default 60 s. */
   readonly pairTimeoutMs?: number;
-  /** TCP keep-alive begins after so long without a sign of the host; 0: never. Default 10 s. */
-  readonly aliveCheckMs?: number;
-  /** 'high': DTR and RTS are raised, and stay so, while there is no host. Default 'low'. */
-  readonly linesWhenFree?: 'low' | 'high';
-  /** Hosts at a time; default 1. */
-  readonly maxConnection?: number;
-  /** Of them, how many from one address; default all. */
-  readonly maxPerAddress?: number | undefined;
-  /** A host that does not read loses data; default: it holds up the line, and so the others. */
-  readonly ignoreJammedIp?: boolean;
   /** Hosts set the line; default: where there is one at a time. Else they are told that they did. */
   readonly allowDriverControl?: boolean;
-  readonly packing?: PackingRules | undefined;
-  /** Whose connections are taken, by address; default everybody's. */
-  readonly admits?: (address: string) => boolean;
-  readonly hints?: ListenHints;
-  event?(event: PortEvent): void;
 }
 
 interface Held {

@@ -3,38 +3,22 @@
 // Never lets a second client disturb the first, nor the next one inherit anything but the settings and what still leaves.
 // Follows docs/protocol/rfc2217.md section 5.
 import type { Socket } from 'node:net';
-import type { Clock } from '../base/clock.js';
 import { messageOf } from '../base/fault.js';
-import type { PackingRules } from '../config/packing.js';
 import type { OutputLines } from '../serial/line.js';
 import type { Uart } from '../uart/uart.js';
 import { LineOutput } from './line-output.js';
-import { Listener, type ListenHints } from './listener.js';
+import { Listener } from './listener.js';
 import { Packing } from './packing.js';
-import type { PortServer, ServedClient } from './port-server.js';
-import type { PortEvent } from './real-com.js';
+import type { PortEvent, PortServer, PortServerOptions, ServedClient } from './port-server.js';
 import { Rfc2217Client } from './rfc2217-client.js';
 import { WaitingRoom } from './waiting-room.js';
 
-/** Times in milliseconds. */
-export interface Rfc2217Options {
-  readonly clock: Clock;
-  readonly address: string;
+/** `aliveCheckMs` is 7 minutes and `linesWhenFree` 'low' where they are absent. Times in milliseconds. */
+export interface Rfc2217Options extends PortServerOptions {
   /** 0: any free one. */
   readonly port: number;
-  readonly uart: Uart;
   /** What a client that asks is told; default "ttynp". */
   readonly signature?: string;
-  /** TCP keep-alive begins after so long without a sign of a client; 0: never. Default 7 minutes. */
-  readonly aliveCheckMs?: number;
-  /** DTR and RTS while nobody is connected; default 'low'. */
-  readonly linesWhenFree?: 'low' | 'high';
-  /** How long a client waits for the port while another has it; default 500. */
-  readonly busyHoldMs?: number;
-  readonly packing?: PackingRules | undefined;
-  readonly admits?: (address: string) => boolean;
-  readonly hints?: ListenHints;
-  event?(event: PortEvent): void;
 }
 
 const READ_AHEAD = 4096;

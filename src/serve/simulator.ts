@@ -9,7 +9,8 @@ import { LoopbackUart } from '../uart/loopback.js';
 import type { UartObserver } from '../uart/observer.js';
 import { ProgramUart } from '../uart/program.js';
 import { DeviceServer, type DeviceServerOptions } from './device-server.js';
-import type { PortEvent, RealComPort } from './real-com.js';
+import type { PortEvent } from './port-server.js';
+import type { RealComPort } from './real-com.js';
 
 type Tuning = Pick<
   DeviceServerOptions,

@@ -2,48 +2,24 @@
 // Where drivers may control the port, commands come on a port of their own (command-port.ts).
 // Follows the device servers' TCP Server mode.
 import type { Socket } from 'node:net';
-import type { Clock } from '../base/clock.js';
 import { messageOf } from '../base/fault.js';
-import type { PackingRules } from '../config/packing.js';
 import type { OutputLines } from '../serial/line.js';
-import type { Uart } from '../uart/uart.js';
 import { ClientGate } from './client-gate.js';
 import { CommandPort } from './command-port.js';
 import { DataIntake } from './data-intake.js';
 import { Inactivity } from './inactivity.js';
-import type { ListenHints } from './listener.js';
 import { Packing } from './packing.js';
-import type { PortServer, ServedClient } from './port-server.js';
-import type { PortEvent } from './real-com.js';
+import type { PortEvent, PortServer, ServedClient, SharedPortOptions } from './port-server.js';
 import { type LineShare, SharedLine } from './shared-line.js';
 
-/** Times in milliseconds. */
-export interface TcpServerOptions {
-  readonly clock: Clock;
-  readonly address: string;
+/** `aliveCheckMs` is 7 minutes and `linesWhenFree` 'high' where they are absent. Times in milliseconds. */
+export interface TcpServerOptions extends SharedPortOptions {
   /** 0: any free one. */
   readonly port: number;
   /** Where drivers set the line by the commands of Real COM; 0: any free one; absent: nowhere. */
   readonly commandPort?: number | undefined;
-  readonly uart: Uart;
-  /** Default 1. */
-  readonly maxConnection?: number;
-  /** Of them, how many from one address; default all. */
-  readonly maxPerAddress?: number | undefined;
-  /** A client that does not read loses data; default: it holds up the line, and so the others. */
-  readonly ignoreJammedIp?: boolean;
   /** All clients are disconnected after so long without a byte in either direction; 0, the default: never. */
   readonly inactivityMs?: number;
-  /** TCP keep-alive begins after so long without a sign of a client; 0: never. Default 7 minutes. */
-  readonly aliveCheckMs?: number;
-  /** DTR and RTS while nobody is connected; default 'high'. */
-  readonly linesWhenFree?: 'low' | 'high';
-  /** How long a client waits for a place while all are taken; default 500. */
-  readonly busyHoldMs?: number;
-  readonly packing?: PackingRules | undefined;
-  readonly admits?: (address: string) => boolean;
-  readonly hints?: ListenHints;
-  event?(event: PortEvent): void;
 }
 
 interface Client {

@@ -3,8 +3,7 @@
 import { readdirSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SystemClock } from '../../src/base/clock.js';
-import type { PortServer } from '../../src/serve/port-server.js';
-import type { PortEvent } from '../../src/serve/real-com.js';
+import type { PortEvent, PortServer } from '../../src/serve/port-server.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
 import type { Uart } from '../../src/uart/uart.js';
 import type { RawPeer } from '../support/raw-peer.js';

@@ -3,8 +3,8 @@
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { SystemClock } from '../../src/base/clock.js';
-import type { PortServer } from '../../src/serve/port-server.js';
-import { type PortEvent, RealComPort } from '../../src/serve/real-com.js';
+import type { PortEvent, PortServer } from '../../src/serve/port-server.js';
+import { RealComPort } from '../../src/serve/real-com.js';
 import { TcpServerPort } from '../../src/serve/tcp-server.js';
 import { LoopbackUart } from '../../src/uart/loopback.js';
 

@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { PortEvent } from '../../src/serve/real-com.js';
+import type { PortEvent } from '../../src/serve/port-server.js';
 import { runSimulator, type SimulatorHandle, type SimulatorOptions } from '../../src/serve/simulator.js';
 import { LineRecorder } from '../support/line-recorder.js';
 import { hex, RawPeer } from '../support/raw-peer.js';

@@ -2,8 +2,8 @@
 // does not read; and who may set what. The line is a PTY; what is asserted is what its device and each host see.
 import { afterEach, describe, expect, test } from 'vitest';
 import { SystemClock } from '../../src/base/clock.js';
-import type { PortServer } from '../../src/serve/port-server.js';
-import { type PortEvent, RealComPort } from '../../src/serve/real-com.js';
+import type { PortEvent, PortServer } from '../../src/serve/port-server.js';
+import { RealComPort } from '../../src/serve/real-com.js';
 import { TcpServerPort } from '../../src/serve/tcp-server.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
 import { RawPeer } from '../support/raw-peer.js';

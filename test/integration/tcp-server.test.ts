@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { SystemClock } from '../../src/base/clock.js';
 import type { OutputLines } from '../../src/serial/line.js';
-import type { PortEvent } from '../../src/serve/real-com.js';
+import type { PortEvent } from '../../src/serve/port-server.js';
 import { type TcpServerOptions, TcpServerPort } from '../../src/serve/tcp-server.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
 import { ManualClock } from '../support/manual-clock.js';

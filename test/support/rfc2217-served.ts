@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { Duplex } from 'node:stream';
 import { SystemClock } from '../../src/base/clock.js';
 import type { LineRequest } from '../../src/serial/line.js';
-import type { PortEvent } from '../../src/serve/real-com.js';
+import type { PortEvent } from '../../src/serve/port-server.js';
 import { type Rfc2217Options, Rfc2217Port } from '../../src/serve/rfc2217.js';
 import { LoopbackUart } from '../../src/uart/loopback.js';
 import { LineRecorder } from './line-recorder.js';

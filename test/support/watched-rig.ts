@@ -2,7 +2,7 @@
 // time, closed after each test.
 import { afterEach } from 'vitest';
 import type { LineRequest } from '../../src/serial/line.js';
-import type { PortEvent } from '../../src/serve/real-com.js';
+import type { PortEvent } from '../../src/serve/port-server.js';
 import { LineRecorder } from './line-recorder.js';
 import { type App, type Rig, type RigOptions, startRig, until } from './rig.js';
 

@@ -2,7 +2,8 @@
 // offline policy rules until the device has acknowledged the line state anew.
 import { describe, expect, test } from 'vitest';
 import type { Session } from '../../../src/driver/session.js';
-import type { PortEvent, RealComPort } from '../../../src/serve/real-com.js';
+import type { PortEvent } from '../../../src/serve/port-server.js';
+import type { RealComPort } from '../../../src/serve/real-com.js';
 import { App, type RigOptions, startFleet, until } from '../../support/rig.js';
 import { openUp, sleep, type WatchedRig, watchedRig } from '../../support/watched-rig.js';
 
