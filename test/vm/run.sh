@@ -111,6 +111,11 @@ check 'serial ports: pyserial rfc2217:// has mark and space parity, lines, break
 check 'serial ports: a 16550 by raw TCP: every byte, a Modbus frame is a segment, one client at a time' "$served served_16550" 120
 check 'serial ports: an adapter that is unplugged and plugged in again is offered again, its clients are told' "$served served_unplugged" 180
 check 'serial ports: they go with the configuration' "$served served_end"
+network='. ./served-network.sh;'
+check 'network: TCP 950 without the right to it: said in one line, once' "$network served_ports_refused"
+check 'network: the drop-in of ttynpd(8) gives it, and no other capability' "$network served_ports_allowed"
+check 'network: the default ports, and UDP 4800: a host finds the device and sees its own connections' "$network served_network"
+check 'network: and back' "$network served_ports_end"
 check 'usbip: disabled again, nothing listens' 'systemctl disable --quiet --now ttynp-usbip.socket; not ls /run/ttynp-usbip.sock'
 check 'a stop job is told from a restart job' 'restart_hands_over; stop_closes'
 
