@@ -24,7 +24,7 @@ export function lockOut(before: ResolvedConfig, after: ResolvedConfig, asker: As
   if (shut.length === 0) return undefined;
   const names = shut.map(([name]) => name);
   const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
-  return `accessibleIps would no longer admit ${address}, from where you ask, to ${names.slice(0, 3).join(', ')}${more} (if you mean it: --force)`;
+  return `accessibleIps would no longer admit ${address}, from where you ask, to ${names.slice(0, 3).join(', ')}${more} (if you mean it: ttynp reload --force)`;
 }
 
 const admits = (lists: Lists, address: string) => new AccessList(lists).admits(address);

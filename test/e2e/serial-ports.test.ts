@@ -302,7 +302,7 @@ test('a list that shuts out the address from where a reload is asked is refused,
   const refused = await reload('198.51.100.7');
   expect(refused.code).toBe(1);
   expect(refused.stderr).toBe(
-    'accessibleIps would no longer admit 198.51.100.7, from where you ask, to serial port 1 (if you mean it: --force)\nttynp: not reloaded, nothing has changed\n',
+    'accessibleIps would no longer admit 198.51.100.7, from where you ask, to serial port 1 (if you mean it: ttynp reload --force)\nttynp: not reloaded, nothing has changed\n',
   );
   kept.send(Buffer.from('not disturbed'));
   await eventually('the line has it', () => line.received.toString() === 'not disturbed');

@@ -30,7 +30,7 @@ test.each([
   expect(lockOut(OPEN, narrowed, { address: inside })).toBeUndefined();
   if (outside === undefined) return;
   expect(lockOut(OPEN, narrowed, { address: outside })).toBe(
-    `accessibleIps would no longer admit ${outside}, from where you ask, to serial port 1 (if you mean it: --force)`,
+    `accessibleIps would no longer admit ${outside}, from where you ask, to serial port 1 (if you mean it: ttynp reload --force)`,
   );
   expect(lockOut(OPEN, narrowed, { address: outside, force: true })).toBeUndefined();
   expect(lockOut(OPEN, narrowed, {})).toBeUndefined();
