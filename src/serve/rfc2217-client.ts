@@ -189,7 +189,6 @@ export class Rfc2217Client {
     if (this.#breaking) return false;
     if (output.type === 'write') return line.waiting > 0;
     if (output.type !== 'request' || output.request.type === 'flush') return false;
-    if (output.request.type === 'break' && !output.request.on) return false;
     return line.waiting + uart.outputQueue > 0;
   }
 

@@ -62,7 +62,7 @@ export class Rfc2217Served {
       recorded(bytes, settings, atMs);
       this.line.push(Buffer.from(bytes));
     };
-    this.uart = new HangingUart({ clock, observer, echo, unpaced: !paced });
+    this.uart = new HangingUart({ clock: new SystemClock(), observer, echo, unpaced: !paced });
     this.uart.forceLines({ cts: true, dsr: true, dcd: true, ri: false });
     this.server = new Rfc2217Port({
       clock,
