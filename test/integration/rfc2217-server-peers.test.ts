@@ -1,7 +1,10 @@
 // Our RFC 2217 server and clients that others wrote: pyserial, socat, telnet. Asserted at both far ends: what the line has,
 // and what pyserial has been told.
-import { existsSync } from 'node:fs';
+import { existsSync, writeSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { SystemClock } from '../../src/base/clock.js';
+import { Rfc2217Link } from '../../src/link/rfc2217.js';
+import { DEFAULT_SETTINGS } from '../../src/serial/line.js';
 import { eventually } from '../contract/link-contract.js';
 import { Child } from '../support/e2e-process.js';
 import { Python } from '../support/e2e-python.js';
@@ -16,6 +19,15 @@ async function served(options: ServedOptions = {}) {
   const port = await Rfc2217Served.open(options);
   ends.push(() => port.server.close());
   return port;
+}
+
+function writeNow(fd: number, bytes: Buffer): number {
+  try {
+    return writeSync(fd, bytes);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EAGAIN') return 0;
+    throw error;
+  }
 }
 
 describe("pyserial's rfc2217:// client", () => {
@@ -78,6 +90,38 @@ describe("pyserial's rfc2217:// client", () => {
     );
     expect(await python.run('p.write(b"still") and p.read(5)')).toBe(Buffer.from('still').toString('hex'));
   });
+});
+
+test('our own driver stops at SUSPEND: a purge gets through while the line stands, and new data after it', async () => {
+  const port = await served();
+  const link = new Rfc2217Link({ addresses: ['127.0.0.1'], dataPort: port.port, clock: new SystemClock() });
+  ends.push(() => link.close());
+  const faults: unknown[] = [];
+  await link.connect({ report() {}, down: (fault) => faults.push(fault) }, new AbortController().signal);
+  await link.request({ type: 'settings', settings: DEFAULT_SETTINGS, lines: { dtr: true, rts: true } });
+  port.uart.hold(true);
+  const much = Buffer.alloc(65_536, 1);
+  let written = 0;
+  // Until neither end takes more.
+  for (let idle = 0; idle < 50; idle++) {
+    const now = writeNow(link.dataFd, much);
+    if (now > 0) idle = 0;
+    written += now;
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  const there = port.server.clients[0]?.received ?? 0;
+  expect(there).toBeGreaterThan(16_000);
+  // What it had on the way when it was told is little.
+  expect(there).toBeLessThan(48 * 1024);
+  expect(written).toBeGreaterThan(there);
+  await link.request({ type: 'flush', queue: 'tx' });
+  expect(port.uart.outputQueue).toBe(0);
+  await link.request({ type: 'break', on: false });
+  expect(writeNow(link.dataFd, Buffer.from('new'))).toBe(3);
+  port.uart.hold(false);
+  await port.wire.until(() => port.wire.bytes.length >= 3);
+  expect(port.wire.bytes.toString()).toBe('new');
+  expect(faults).toEqual([]);
 });
 
 test('socat knows no telnet: it gets the options first, and then the bytes', async () => {
