@@ -6,6 +6,7 @@ import type { PortEvent, PortServer } from '../../src/serve/port-server.js';
 import { RealComPort } from '../../src/serve/real-com.js';
 import { TcpServerPort } from '../../src/serve/tcp-server.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
+import { heapUsed } from '../support/heap.js';
 import { RawPeer } from '../support/raw-peer.js';
 import { SerialLine } from '../support/serial-line.js';
 
@@ -23,6 +24,8 @@ interface Shared {
   readonly maxConnection: number;
   readonly ignoreJammedIp?: boolean;
   readonly allowDriverControl?: boolean;
+  readonly busyHoldMs?: number;
+  readonly pairTimeoutMs?: number;
 }
 
 async function served(mode: Mode, options: Shared) {
@@ -52,7 +55,7 @@ async function served(mode: Mode, options: Shared) {
     return { command, data: await dial(dataPort) };
   };
   const client = async () => (await host()).data;
-  return { line, uart, server, host, client };
+  return { line, uart, server, events, host, client };
 }
 
 /** Counts what comes, and looks at it as it comes. */
@@ -125,6 +128,26 @@ describe.each<Mode>(['tcp-server', 'real-com'])('%s', (mode) => {
     expect(second?.dropped).toBeGreaterThan(0);
     expect((second?.dropped ?? 0) + (second?.sent ?? 0)).toBe(much.length);
   });
+
+  test('ten thousand connections that are dropped at once cost nothing that stays', async () => {
+    const { line, server, events, client } = await served(mode, { maxConnection: 2, busyHoldMs: 0, pairTimeoutMs: 50 });
+    const drop = async (count: number) => {
+      for (let batch = 0; batch < count / 50; batch++) {
+        const ports = Array.from({ length: 50 }, (_, i) => server.tcpPorts[i % server.tcpPorts.length] ?? 0);
+        const peers = await Promise.all(ports.map((port) => RawPeer.connect(port)));
+        await Promise.all(peers.map((peer, i) => peer.close(i % 3 === 0 ? 'end' : 'reset')));
+      }
+      await until(() => server.clients.length === 0);
+      events.splice(0);
+    };
+    await drop(1000);
+    const before = heapUsed();
+    await drop(10_000);
+    expect(heapUsed() - before).toBeLessThan(2 * 1024 * 1024);
+    const peer = await client();
+    peer.send(Buffer.from('alive'));
+    await until(() => line.received.toString().endsWith('alive'));
+  }, 120_000);
 });
 
 test('Real COM: several hosts are told that they set the line, and it stays as it is configured', async () => {
