@@ -115,6 +115,7 @@ network='. ./served-network.sh;'
 check 'network: TCP 950 without the right to it: said in one line, once' "$network served_ports_refused"
 check 'network: the drop-in of ttynpd(8) gives it, and no other capability' "$network served_ports_allowed"
 check 'network: the default ports, and UDP 4800: a host finds the device and sees its own connections' "$network served_network"
+check 'network: a 16550 by Real COM: every format, mark and space parity too, DTR and RTS in its driver, drain, bytes both ways' "$network python3 served-16550.py /dev/ttyS1 /dev/ttyS2" 120
 check 'network: and back' "$network served_ports_end"
 check 'usbip: disabled again, nothing listens' 'systemctl disable --quiet --now ttynp-usbip.socket; not ls /run/ttynp-usbip.sock'
 check 'a stop job is told from a restart job' 'restart_hands_over; stop_closes'
