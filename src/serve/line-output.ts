@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.js';
 import type { Uart } from '../uart/uart.js';
 
 const FULL_BYTES = 64 * 1024;
-/** Views of what was received, which may be of a byte each. */
+/** Views of what was received, which may be short. */
 const FULL_PIECES = 4096;
 /** Nothing leaves for so long: it stands. */
 const STANDS_MS = 1000;

@@ -23,6 +23,8 @@ export interface Rfc2217ClientOptions {
   /** As they are, or are about to be. */
   readonly lines: OutputLines;
   readonly signature: string;
+  /** What comes from the port is a packet each time: no two in one segment. */
+  readonly packets: boolean;
   readonly peer: string;
   event(event: Rfc2217ClientEvent): void;
   /** At most once: the socket is gone, or being destroyed. */
@@ -48,6 +50,8 @@ export class Rfc2217Client {
   #outputs: ServerOutput[] = [];
   #next = 0;
   #performing = false;
+  /** Data between two escapes and the like: written in one piece, since whoever sends a frame wants no gap in it. */
+  #run: Uint8Array[] = [];
   /** For the socket: what comes in one turn of the event loop goes in one segment. */
   #out: Uint8Array[] = [];
   #outBytes = 0;
@@ -101,7 +105,10 @@ export class Rfc2217Client {
   fromPort(bytes: Uint8Array): void {
     if (this.#ended) return;
     this.#sent += bytes.length;
+    const { packets } = this.#o;
+    if (packets && this.#outBytes > 0) this.#flush();
     this.#send(escapeData(bytes));
+    if (packets) this.#flush();
   }
 
   report(report: LineReport): void {
@@ -162,6 +169,7 @@ export class Rfc2217Client {
     let waited = false;
     for (;;) {
       const output = this.#outputs[this.#next++];
+      if (output?.type !== 'data') this.#endRun();
       if (output === undefined || this.#ended) break;
       if (this.#waits(output)) {
         waited = true;
@@ -210,8 +218,7 @@ export class Rfc2217Client {
         return;
       case 'data':
         this.#received += output.bytes.length;
-        this.#o.output.write(output.bytes);
-        if (this.#o.output.waiting > SUSPEND_BYTES && !this.#askedToSuspend) this.#askToSuspend(true);
+        this.#run.push(output.bytes);
         return;
       case 'suspended':
         this.#pause('suspended', output.on);
@@ -228,6 +235,15 @@ export class Rfc2217Client {
       default:
         output satisfies never;
     }
+  }
+
+  #endRun(): void {
+    const [first, ...more] = this.#run;
+    if (first === undefined) return;
+    const bytes = more.length === 0 ? first : Buffer.concat(this.#run);
+    this.#run = [];
+    this.#o.output.write(bytes);
+    if (this.#o.output.waiting > SUSPEND_BYTES && !this.#askedToSuspend) this.#askToSuspend(true);
   }
 
   #askToSuspend(on: boolean): void {
@@ -253,6 +269,7 @@ export class Rfc2217Client {
   }
 
   #flush(): void {
+    clearImmediate(this.#flushing);
     this.#flushing = undefined;
     const [first = new Uint8Array(0), ...more] = this.#out;
     const bytes = more.length === 0 ? first : Buffer.concat(this.#out);

@@ -76,7 +76,7 @@ export class Rfc2217Port implements PortServer {
     );
     try {
       await this.#uart.open({
-        received: (bytes) => (packing ? packing.take(bytes) : this.#client?.fromPort(bytes)),
+        received: (bytes) => this.#received(bytes),
         report: (report) => this.#client?.report(report),
         writable: () => {
           this.#output.portWritable();
@@ -103,6 +103,13 @@ export class Rfc2217Port implements PortServer {
     this.#client?.end('the server is closing');
     this.#output.close();
     await Promise.all([this.#listener.close(), this.#uart.close()]);
+  }
+
+  /** What the line says while nobody is there is nobody's. */
+  #received(bytes: Uint8Array): void {
+    if (this.#client === undefined || this.#client.ended) return;
+    if (this.#packing === undefined) this.#client.fromPort(bytes);
+    else this.#packing.take(bytes);
   }
 
   get #freeLines(): OutputLines {
@@ -136,6 +143,7 @@ export class Rfc2217Port implements PortServer {
       output: this.#output,
       lines: UP,
       signature,
+      packets: this.#packing !== undefined,
       peer,
       event: (event) => this.#tell(event),
       ended: (reason) => void this.#left(client, reason),

@@ -3,6 +3,7 @@
 // line and what the client's socket gets.
 import { afterEach, describe, expect, test } from 'vitest';
 import { SystemClock } from '../../src/base/clock.js';
+import { escapeData } from '../../src/protocol/telnet/encoder.js';
 import { DEFAULT_SETTINGS } from '../../src/serial/line.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
 import { eventually } from '../contract/link-contract.js';
@@ -156,6 +157,31 @@ describe('commands', () => {
     port.uart.inject(Buffer.from('free'));
     expect((await second.peer.take(4)).toString()).toBe('free');
   });
+});
+
+test('packing: a packet is a segment, and nobody gets what was packed while nobody was there', async () => {
+  const packing = { packetLength: 0, delimiter: [13], delimiterProcess: 0, forceTransmit: 0 } as const;
+  const port = await served({ packing });
+  port.uart.inject(Buffer.from('before'));
+  const { peer } = await client(port);
+  const before = await segmentsFrom(port.port);
+  port.uart.inject(Buffer.from('one\rtwo\rhal'));
+  expect((await peer.take(8)).toString()).toBe('one\rtwo\r');
+  peer.send(com('02 00'));
+  await peer.until(() => peer.received.length >= 8 + com('66 08').length / 2);
+  port.uart.inject(Buffer.from('f\r'));
+  await peer.until(() => peer.received.toString().endsWith('half\r'));
+  expect((await segmentsFrom(port.port)) - before).toBe(4);
+});
+
+test('a segment is one write to the line, whatever telnet made of it', async () => {
+  const port = await served();
+  const { peer } = await client(port);
+  // Write coil 1 on: function 5, ff 00.
+  const frame = hex('01 05 00 00 ff 00 8c 3a ff ff');
+  peer.send(escapeData(frame));
+  await port.wire.until(() => port.wire.bytes.length === frame.length);
+  expect(port.uart.writes).toEqual([frame]);
 });
 
 describe('order', () => {

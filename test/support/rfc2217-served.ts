@@ -12,6 +12,8 @@ import { RawPeer } from './raw-peer.js';
 
 /** A port whose driver may hang: no request returns before it is over. */
 class HangingUart extends LoopbackUart {
+  /** As they were written. */
+  readonly writes: Buffer[] = [];
   #over: Promise<void> | undefined;
   #end: (() => void) | undefined;
 
@@ -24,6 +26,11 @@ class HangingUart extends LoopbackUart {
   goOn(): void {
     this.#end?.();
     this.#over = undefined;
+  }
+
+  override write(bytes: Uint8Array): number {
+    this.writes.push(Buffer.from(bytes));
+    return super.write(bytes);
   }
 
   override async request(request: LineRequest): Promise<boolean> {
@@ -119,6 +126,7 @@ export async function openAndDrop(port: Rfc2217Served, count: number): Promise<n
     had += port.count('connected');
     port.events.splice(0);
     port.wire.records.splice(0);
+    port.uart.writes.splice(0);
   }
   while (port.server.clients.length > 0 || descriptors() > before) await new Promise((go) => setTimeout(go, 1));
   return had;
