@@ -9,6 +9,8 @@ import type { SharedLine } from './shared-line.js';
 export interface CommandPortOptions extends Omit<ClientGateOptions, 'admitted' | 'refused'> {
   readonly line: SharedLine;
   event(event: PortEvent): void;
+  /** A client is gone; what it did to the line is not undone yet. */
+  left(): void;
 }
 
 const POLLING_MS = 30_000;
@@ -62,6 +64,7 @@ export class CommandPort {
       ended: (reason) => {
         this.#clients.delete(client);
         event({ type: 'disconnected', peer, reason });
+        this.#o.left();
       },
     });
     this.#clients.add(client);

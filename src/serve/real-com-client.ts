@@ -98,6 +98,10 @@ export class RealComClient implements LineClient {
     return this.#intake?.unsent ?? 0;
   }
 
+  get hears(): boolean {
+    return this.#intake !== undefined && !this.#ended;
+  }
+
   /** Bytes of the line that it did not get, because it did not read. */
   get dropped(): number {
     return this.#share.dropped;

@@ -56,6 +56,8 @@ export class RealComPort implements PortServer {
   readonly #sockets = new Set<Socket>();
   readonly #clients = new Set<RealComClient>();
   #refuse: ((settings: LineSettings) => boolean) | undefined;
+  /** The last host is gone, and the port is being put back: who comes now waits. */
+  #leaving = false;
   #closed = false;
 
   /** For tests: how the command connection misbehaves. Takes effect at once and stays over reconnects. */
@@ -236,7 +238,7 @@ export class RealComPort implements PortServer {
   }
 
   #free(kind: SocketKind, peer: string): boolean {
-    if (this.occupied) return false;
+    if (this.occupied || this.#leaving) return false;
     if (this.#half(kind, peer) !== undefined) return true;
     const { maxConnection = 1, maxPerAddress = maxConnection } = this.#options;
     const own = [...this.#clients].filter((client) => client.peer === peer).length;
@@ -281,7 +283,9 @@ export class RealComPort implements PortServer {
     if (last) reset.push({ type: 'flush', queue: 'both' });
     if (controlled) reset.push({ type: 'transmitter', on: true });
     if (last) reset.push({ type: 'lines', lines: this.#freeLines });
+    if (last) this.#leaving = true;
     if (!this.#closed) await this.#reset(...reset);
+    if (last) this.#leaving = false;
     this.#clients.delete(client);
     this.#admitHeld();
   }

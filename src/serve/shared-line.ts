@@ -19,6 +19,8 @@ export interface LineClient {
   drained(): void;
   /** Bytes that its TCP has not taken yet. */
   readonly unsent: number;
+  /** What the line says reaches it: one that has commands only, so far or ever, gets no bytes. */
+  readonly hears: boolean;
 }
 
 export interface SharedLineOptions {
@@ -67,8 +69,9 @@ export class SharedLine {
     await uart.open({
       received: (bytes) => {
         this.#o.active?.();
-        if (packing) packing.take(bytes);
-        else this.#distribute(bytes);
+        if (packing === undefined) this.#distribute(bytes);
+        // What would wait there is for nobody, and not for the next client.
+        else if (this.#heard) packing.take(bytes);
       },
       report: (report) => {
         for (const { client } of this.#shares) client.report(report);
@@ -99,7 +102,7 @@ export class SharedLine {
   leave(share: LineShare): void {
     if (!this.#shares.delete(share)) return;
     // What the line said to the last client is nobody's now.
-    if (this.#shares.size === 0) this.#o.packing?.drop();
+    if (!this.#heard) this.#o.packing?.drop();
     const turn = this.#waiting.indexOf(share);
     if (turn >= 0) this.#waiting.splice(turn, 1);
     this.resume(share);
@@ -129,6 +132,11 @@ export class SharedLine {
   resume(share: LineShare): void {
     this.#jammed.delete(share);
     if (!this.#closed && this.#jammed.size === 0) this.#o.uart.resumeInput();
+  }
+
+  get #heard(): boolean {
+    for (const { client } of this.#shares) if (client.hears) return true;
+    return false;
   }
 
   #nextTurn(): void {

@@ -3,7 +3,7 @@
 // Follows the device servers' TCP Server mode.
 import type { Socket } from 'node:net';
 import { messageOf } from '../base/fault.js';
-import type { OutputLines } from '../serial/line.js';
+import type { LineRequest, OutputLines } from '../serial/line.js';
 import { ClientGate } from './client-gate.js';
 import { CommandPort } from './command-port.js';
 import { DataIntake } from './data-intake.js';
@@ -83,6 +83,7 @@ export class TcpServerPort implements PortServer {
         port: commandPort,
         line: this.#line,
         event: (event) => this.#tell(event),
+        left: () => this.#commanderLeft(),
       });
   }
 
@@ -129,6 +130,7 @@ export class TcpServerPort implements PortServer {
       report: () => {}, // raw TCP has no word for it
       writable: () => client.intake.portWritable(),
       drained: () => {},
+      hears: true,
       get unsent() {
         return client.intake.unsent;
       },
@@ -160,6 +162,14 @@ export class TcpServerPort implements PortServer {
     this.#lines(this.#freeLines);
   }
 
+  /** No break, no stopped transmitter, no raised line of who set the line; its settings stay. */
+  #commanderLeft(): void {
+    if (this.#closed) return;
+    this.#request({ type: 'break', on: false });
+    this.#request({ type: 'transmitter', on: true });
+    if (this.#clients.size === 0) this.#lines(this.#freeLines);
+  }
+
   /** Of a client that closed, its last bytes go out still; where the line stands, not those of ever more such clients. */
   #end({ socket, intake, share }: Client): void {
     if (this.#closed || socket.errored || intake.waiting === 0 || this.#finishing.size >= MAX_FINISHING) {
@@ -174,12 +184,15 @@ export class TcpServerPort implements PortServer {
     });
   }
 
+  /** Asked for whatever they are now: of two requests in a row the first may still be on its way. */
   #lines(lines: OutputLines): void {
-    const present = this.#line.uart.outputLines;
-    if (present.dtr === lines.dtr && present.rts === lines.rts) return;
+    this.#request({ type: 'lines', lines });
+  }
+
+  #request(request: LineRequest): void {
     this.#line.uart
-      .request({ type: 'lines', lines })
-      .catch((error: unknown) => this.#tell({ type: 'note', text: `lines: ${messageOf(error)}` }));
+      .request(request)
+      .catch((error: unknown) => this.#tell({ type: 'note', text: `${request.type}: ${messageOf(error)}` }));
   }
 
   #inactive(): void {
