@@ -21,6 +21,8 @@ const CAPACITY = 4096;
 /** Of a break that waits for the driver's queue: beyond the time that it should take. A held transmitter refuses it then. */
 const BREAK_GRACE_MS = 1000;
 const LONGEST_LOOK_MS = 250;
+/** While nothing leaves (CTS, XOFF) the looks become rarer, up to this: what is left may be one byte. */
+const STANDING_LOOK_MS = 50;
 
 export class SerialOutput {
   readonly #fd: number;
@@ -34,6 +36,9 @@ export class SerialOutput {
   /** The driver had nothing more in this round, and its transmitter has not said that it is empty. */
   #draining: number | undefined;
   #timer: Timer | undefined;
+  /** In the driver at the last look, and how long the next one waits at least. */
+  #lastLeft = 0;
+  #standingMs = 0;
   #break: 'off' | 'waiting' | 'on' = 'off';
   #endWait: (() => void) | undefined;
   #closed = false;
@@ -168,7 +173,8 @@ export class SerialOutput {
   #lookLater(): void {
     if (this.#closed || !this.#busy || this.#timer !== undefined || this.#queue.length > 0) return;
     const left = this.#options.hasTransmitter ? lineTimeMs(this.#options.settings(), this.#inDriver()) : 0;
-    this.#timer = this.#options.clock.after(Math.min(LONGEST_LOOK_MS, Math.ceil(left)), () => {
+    const afterMs = Math.max(this.#standingMs, Math.min(LONGEST_LOOK_MS, Math.ceil(left)));
+    this.#timer = this.#options.clock.after(afterMs, () => {
       this.#timer = undefined;
       void this.#look();
     });
@@ -176,7 +182,10 @@ export class SerialOutput {
 
   async #look(): Promise<void> {
     if (this.#closed || this.#queue.length > 0 || this.#draining !== undefined) return;
-    if (this.#inDriver() > 0) {
+    const left = this.#inDriver();
+    this.#standingMs = left > 0 && left === this.#lastLeft ? Math.min(STANDING_LOOK_MS, 2 * this.#standingMs + 1) : 0;
+    this.#lastLeft = left;
+    if (left > 0) {
       this.#lookLater();
       return;
     }
