@@ -98,6 +98,8 @@ export class DiscoveryService {
     try {
       await one.open();
     } catch (error) {
+      // It is not wanted any more: its retry came behind the reload that ended it.
+      if (this.#config !== config) return;
       // Told when it comes, not each time that it is found again.
       if (!isKnown) log.log('warn', `discovery: ${messageOf(error)}; it is tried again`, { event: 'discovery' });
       this.#again(() => this.#listen(config, address, identity, true));
