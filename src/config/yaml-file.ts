@@ -132,18 +132,15 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): {
             : issue.message,
         },
       ];
-    case 'invalid_type':
-    case 'invalid_union':
-    case 'too_big':
-    case 'too_small': {
-      const value = valueAt(input, path);
-      if (value === undefined) return [{ path, text: 'is missing' }];
-      const text = issue.message
-        .replace(/^Invalid input: expected (?:record|object)\b.*$/, 'must be a map of "name: value"')
-        .replace(/^Invalid input: (expected \w+).*$/, '$1')
-        .replace(/^Too (big|small): expected \w+ /, 'expected ');
-      return [{ path, text: `${text}${gotText(value)}` }];
+    case 'invalid_union': {
+      const within = isRecord(valueAt(input, path)) ? issue.errors.find(isWithinMap) : undefined;
+      if (within === undefined) return [misfit(issue, path, input)];
+      return within.flatMap((one) => describe({ ...one, path: [...path, ...one.path] }, schema, input));
     }
+    case 'invalid_type':
+    case 'too_big':
+    case 'too_small':
+      return [misfit(issue, path, input)];
     default: {
       const value = valueAt(input, path);
       return [
@@ -157,6 +154,21 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): {
       ];
     }
   }
+}
+
+/** Of a union's choices the map, where one was written: what is wrong is in it. */
+function isWithinMap(issues: readonly z.core.$ZodIssue[]): boolean {
+  return issues.length > 0 && issues.every(({ code, path }) => path.length > 0 || code === 'unrecognized_keys');
+}
+
+function misfit(issue: z.core.$ZodIssue, path: PropertyKey[], input: unknown): { path: PropertyKey[]; text: string } {
+  const value = valueAt(input, path);
+  if (value === undefined) return { path, text: 'is missing' };
+  const text = issue.message
+    .replace(/^Invalid input: expected (?:record|object)\b.*$/, 'must be a map of "name: value"')
+    .replace(/^Invalid input: (expected \w+).*$/, '$1')
+    .replace(/^Too (big|small): expected \w+ /, 'expected ');
+  return { path, text: `${text}${gotText(value)}` };
 }
 
 function gotText(value: unknown): string {
@@ -176,13 +188,21 @@ function unknownKey(key: string, known: string[]): string {
 function keysAt(schema: unknown, path: readonly PropertyKey[]): string[] {
   let at: unknown = schema;
   for (const part of [...path, undefined]) {
-    while (at instanceof z.ZodOptional) at = at.unwrap();
+    at = withoutWrapping(at);
     if (part === undefined) break;
     if (at instanceof z.ZodObject) at = at.shape[String(part)];
     else if (at instanceof z.ZodRecord) at = at.valueType;
     else return [];
   }
   return at instanceof z.ZodObject ? Object.keys(at.shape) : [];
+}
+
+/** Of a union its map: only a map has keys. */
+function withoutWrapping(schema: unknown): unknown {
+  if (schema instanceof z.ZodOptional) return withoutWrapping(schema.unwrap());
+  if (schema instanceof z.ZodPipe) return withoutWrapping(schema.in);
+  if (schema instanceof z.ZodUnion) return schema.options.find((one) => one instanceof z.ZodObject) ?? schema;
+  return schema;
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
