@@ -30,9 +30,20 @@ export interface Item {
   readonly reason?: string | undefined;
   /** Becomes an entry; one that needs a hand becomes a commented-out one. */
   readonly candidate?: Candidate | undefined;
-  /** A local serial port that the other product serves to the network, as an entry of `serialPorts`. */
-  readonly serialPort?: string | undefined;
+  /** A local serial port that the other product serves to the network: a commented-out entry of `serialPorts`. */
+  readonly serialPort?: ServedPort | undefined;
 }
+
+export interface ServedPort {
+  readonly device: string;
+  readonly mode: 'rfc2217' | 'tcp-server';
+  /** As the other product has them; undefined: all addresses, and no number that we can read. */
+  readonly host: string | undefined;
+  readonly tcpPort: number | undefined;
+  readonly format: string | undefined;
+}
+
+export const SERVED = 'serves a local serial port to the network, as ttynp does too: one of the two at a time';
 
 export const NO_TLS = 'ttynp speaks no TLS; without its # this entry sends in plain text';
 

@@ -1,5 +1,6 @@
 // Entries as a configuration file of ours: text that passes its check, with a comment at each entry that says where it
 // comes from. What needs a hand is commented out. Pure.
+import { isIP } from 'node:net';
 import { portNumbers, singlePortNumber } from '../../serial/port-numbers.js';
 import type { Assembly, Entry, Server } from './assemble.js';
 import type { Candidate, Item } from './item.js';
@@ -64,8 +65,19 @@ function lostLines(item: Item): string[] {
   ];
 }
 
-function servedLines(item: Item): string[] {
-  return [comment('', `  line ${item.line}: ${item.reason ?? ''}:`), comment('', `  ${item.serialPort ?? ''}`)];
+function servedLines(item: Item, index: number): string[] {
+  const { serialPort: port } = item;
+  if (port === undefined) return [];
+  const options = [`device: ${scalar(port.device)}`, `mode: ${port.mode}`];
+  // A name is not resolved here; without `listen` it is 127.0.0.1, and nothing listens wider than it did.
+  if (port.host === undefined) options.push('listen: 0.0.0.0');
+  else if (isIP(port.host) !== 0) options.push(`listen: ${JSON.stringify(port.host)}`);
+  if (port.tcpPort !== undefined) options.push(`tcpPort: ${port.tcpPort}`);
+  if (port.format !== undefined) options.push(`format: ${JSON.stringify(port.format)}`);
+  return [
+    comment('', `  line ${item.line}: ${item.reason ?? ''}:`),
+    comment('', `  ${index + 1}: { ${options.join(', ')} }`),
+  ];
 }
 
 function comment(indent: string, text: string): string {

@@ -3,7 +3,17 @@
 // of ours, of raw TCP or RFC 2217.
 import { isMap, isScalar, LineCounter, type Pair, parseDocument } from 'yaml';
 import { Fault } from '../../base/fault.js';
-import { type Candidate, emptyLine, type Item, linesOf, NO_TLS, nameOfPath, splitOutside, tcpPortOf } from './item.js';
+import {
+  type Candidate,
+  emptyLine,
+  type Item,
+  linesOf,
+  NO_TLS,
+  nameOfPath,
+  SERVED,
+  splitOutside,
+  tcpPortOf,
+} from './item.js';
 import { BYTES_ALONE } from './socat.js';
 
 /** Layers of gensio that lie over another one. */
@@ -165,13 +175,16 @@ function readConnection(accepter: Gensio, connector: Gensio, anchor: string | un
 function servedPort(accepter: Gensio, connector: Gensio, anchor: string | undefined): Finding {
   const [device = '?', settings] = connector.values;
   const [, rate, parity = 'n', bits = '8', stop = '1'] = /^(\d+)([nemos])?([5-8])?([12])?$/i.exec(settings ?? '') ?? [];
-  const listen =
-    accepter.values.length > 1 ? JSON.stringify(accepter.values.slice(0, 2).join(':')) : accepter.values[0];
-  const protocol = accepter.filters.some((f) => f === 'telnet(rfc2217)') ? 'rfc2217' : 'raw';
+  const [first, second] = accepter.values;
   const tls = accepter.filters.some((f) => f === 'ssl' || f === 'certauth') ? '; clients reach it by TLS now' : '';
-  const format = rate === undefined ? '' : `, format: "${rate},${bits}${parity.toUpperCase()}${stop}"`;
   return {
-    ...hand(`serves a local serial port to the network; ttynp does not do that yet${tls}`, anchor ?? device),
-    serialPort: `${nameOfPath(device)}: { device: ${device}, listen: ${listen ?? '?'}, protocol: ${protocol}${format} }`,
+    ...hand(`${SERVED}${tls}`, anchor ?? device),
+    serialPort: {
+      device,
+      mode: accepter.filters.some((f) => f === 'telnet(rfc2217)') ? 'rfc2217' : 'tcp-server',
+      host: second === undefined ? undefined : first,
+      tcpPort: tcpPortOf(second ?? first ?? ''),
+      format: rate === undefined ? undefined : `${rate},${bits}${parity.toUpperCase()}${stop}`,
+    },
   };
 }

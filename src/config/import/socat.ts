@@ -8,6 +8,7 @@ import {
   linesOf,
   NO_TLS,
   nameOfPath,
+  SERVED,
   splitOutside,
   tcpPortOf,
 } from './item.js';
@@ -60,8 +61,14 @@ function readCommand(command: string): Finding {
   if (listener !== undefined && device?.values[0] !== undefined) {
     const path = device.values[0];
     return {
-      ...hand('serves a local serial port to the network; ttynp does not do that yet'),
-      serialPort: `${nameOfPath(path)}: { device: ${path}, listen: ${listener.values[0] ?? '?'} }`,
+      ...hand(SERVED),
+      serialPort: {
+        device: path,
+        mode: 'tcp-server',
+        host: undefined,
+        tcpPort: tcpPortOf(listener.values[0]),
+        format: undefined,
+      },
     };
   }
   return hand(`joins ${first.kind} and ${second.kind}: ttynp makes a tty (PTY) of a TCP connection`);

@@ -57,7 +57,12 @@ describe('socat', () => {
   // [what it shows, command, the commented-out entry, what the reason has]
   const commands: [string, string, string | undefined, RegExp][] = [
     ['TLS', 'socat PTY,link=/dev/ttyNP0 OPENSSL:10.0.0.1:950,verify=0', 'ttyNP0: { server: 10.0.0.1,', /TLS/],
-    ['a server', 'socat TCP-LISTEN:7000,fork FILE:/dev/ttyS0,b9600', 'ttyS0: { device: /dev/ttyS0,', /serves a local/],
+    [
+      'a server',
+      'socat TCP-LISTEN:7000,fork FILE:/dev/ttyS0,b9600',
+      '  1: { device: "/dev/ttyS0", mode: tcp-server,',
+      /serves a local/,
+    ],
     ['UDP', 'socat PTY,link=/dev/ttyNP0 UDP:10.0.0.1:950', undefined, /joins pty and udp/],
     ['a service by name', 'socat PTY,link=/dev/ttyNP0 TCP:10.0.0.1:telnet', undefined, /no HOST:PORT/],
     ['half a command', 'socat PTY', undefined, /two addresses/],
@@ -69,7 +74,7 @@ describe('socat', () => {
       expect(kind).toBe('socat');
       expect(rows).toMatchObject([{ line: 1, outcome: 'needs a hand', reason: expect.stringMatching(reason) }]);
       expect(folder.load(yaml).ttys).toEqual([]);
-      if (entry !== undefined) expect(yaml).toContain(`# ${entry.startsWith('ttyS0:') ? '  ' : ''}${entry}`);
+      if (entry !== undefined) expect(yaml).toContain(`# ${entry}`);
     });
   }
 
@@ -170,12 +175,19 @@ describe('ser2net.yaml', () => {
     ]);
   });
 
-  test('what it serves becomes a hint', () => {
+  test('what it serves becomes commented-out serial ports, which are good once they have no #', () => {
     expect(yaml).toContain('# serialPorts:\n');
-    expect(yaml).toContain('#   ttyS0: { device: /dev/ttyS0, listen: 2000, protocol: rfc2217, format: "9600,8N1" }\n');
     expect(yaml).toContain(
-      '#   ttyUSB0: { device: /dev/ttyUSB0, listen: "localhost:2001", protocol: raw, format: "115200,7E2" }\n',
+      '#   1: { device: "/dev/ttyS0", mode: rfc2217, listen: 0.0.0.0, tcpPort: 2000, format: "9600,8N1" }\n',
     );
+    expect(yaml).toContain(
+      '#   2: { device: "/dev/ttyUSB0", mode: tcp-server, tcpPort: 2001, format: "115200,7E2" }\n',
+    );
+    const served = yaml.replace('# serialPorts:', 'serialPorts:').replaceAll(/^# {3}(\d: \{ device)/gm, '  $1');
+    expect(folder.load(served).serialPorts).toMatchObject([
+      { port: 1, listen: '0.0.0.0', served: { mode: 'rfc2217', tcpPort: 2000 } },
+      { port: 2, listen: '127.0.0.1', served: { mode: 'tcp-server', tcpPort: 2001 }, settings: { dataBits: 7 } },
+    ]);
     expect(rows.find((row) => row.line === 17)?.reason).toMatch(/^is disabled in ser2net; /);
   });
 
