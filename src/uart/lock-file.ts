@@ -6,6 +6,9 @@ import { Fault } from '../base/fault.js';
 
 export const LOCK_DIRECTORY = '/var/lock';
 
+/** Paths that this process has, which is more than that its pid is in the file: that may be of one before it. */
+const held = new Set<string>();
+
 /** "LCK..ttyS0"; "LCK..pts_7" of /dev/pts/7, since "LCK..7" would be anything's seventh. */
 export function lockName(device: string): string {
   return `LCK..${device.startsWith('/dev/') ? device.slice('/dev/'.length).replaceAll('/', '_') : basename(device)}`;
@@ -17,10 +20,14 @@ export function lockName(device: string): string {
  */
 export function lockPort(device: string, directory = LOCK_DIRECTORY): () => void {
   const path = join(directory, lockName(device));
+  if (held.has(path)) throw new Fault('TTY_BUSY', `${device} is offered already, perhaps by another name (${path})`);
   for (let attempt = 0; attempt < 2; attempt++) {
     try {
       writeFileSync(path, `${String(process.pid).padStart(10)}\n`, { flag: 'wx', mode: 0o644 });
-      return () => unlock(path);
+      held.add(path);
+      return () => {
+        if (held.delete(path)) unlock(path);
+      };
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') return () => {};
       const pid = ownerOf(path);

@@ -158,7 +158,7 @@ export class SerialPortUart implements Uart {
     // The kernel raised both when the port was opened.
     await this.#setLines(LINES_DOWN);
     this.#modemLines = await readLines(fd);
-    if (rs485 !== undefined) setRs485(fd, rs485);
+    if (rs485 !== undefined) switchByRts(fd, rs485, this.#options.device);
   }
 
   async request(request: LineRequest): Promise<boolean> {
@@ -345,6 +345,14 @@ export class SerialPortUart implements Uart {
     const why = error === undefined ? 'it was unplugged, or hung up' : messageOf(error);
     const fault = new Fault('TTY_GONE', `${this.#options.device} is gone: ${why}`, { cause: error });
     queueMicrotask(() => events.failed(fault));
+  }
+}
+
+function switchByRts(fd: number, rs485: Rs485Options, device: string): void {
+  try {
+    setRs485(fd, rs485);
+  } catch (error) {
+    throw new Fault('CONFIG_INVALID', `${device}: its driver has no RS-485 mode (rs485)`, { cause: error });
   }
 }
 

@@ -17,7 +17,7 @@ import type { Fault } from '../../../src/base/fault.js';
 import { DEFAULT_SETTINGS, type LineSettings, NO_FLOW_CONTROL } from '../../../src/serial/line.js';
 import { TERMIOS } from '../../../src/serial/termios.js';
 import { lockName } from '../../../src/uart/lock-file.js';
-import { SerialPortUart } from '../../../src/uart/serialport.js';
+import { type SerialPortOptions, SerialPortUart } from '../../../src/uart/serialport.js';
 import { SerialLine } from '../../support/serial-line.js';
 
 const UP = { dtr: true, rts: true };
@@ -50,12 +50,13 @@ function makeLine(options = {}) {
   return line;
 }
 
-async function openPort(device: string, settings?: LineSettings) {
+async function openPort(device: string, settings?: LineSettings, options: Partial<SerialPortOptions> = {}) {
   const uart = new SerialPortUart({
     device,
     clock: new SystemClock(),
     lockDirectory: directory,
     ...(settings ? { settings } : {}),
+    ...options,
   });
   ends.push(() => uart.close());
   const seen = { received: [] as number[], faults: [] as Fault[], drained: 0, writable: 0 };
@@ -69,11 +70,13 @@ async function openPort(device: string, settings?: LineSettings) {
   return { uart, seen };
 }
 
-const refusal = (device: string) =>
-  openPort(device).then(
+const refused = (device: string, options: Partial<SerialPortOptions> = {}) =>
+  openPort(device, undefined, options).then(
     () => undefined,
-    (fault: Fault) => fault.code,
+    (fault: Fault) => fault,
   );
+const refusal = async (device: string, options: Partial<SerialPortOptions> = {}) =>
+  (await refused(device, options))?.code;
 
 test('opens raw, with the settings that it was given', async () => {
   const line = makeLine();
@@ -175,14 +178,29 @@ test('while input is paused the device is held up, and nothing is lost', async (
 test('a port that somebody has is refused: by flock, and by a lock file of a process that lives', async () => {
   const line = makeLine();
   await openPort(line.path);
-  rmSync(join(directory, lockName(line.path)));
-  expect(await refusal(line.path)).toBe('TTY_BUSY');
+  expect(await refusal(line.path, { lockDirectory: '/nowhere' })).toBe('TTY_BUSY');
   const other = makeLine();
   const lock = join(directory, lockName(other.path));
   writeFileSync(lock, `${String(process.ppid).padStart(10)}\n`);
   expect(await refusal(other.path)).toBe('TTY_BUSY');
   expect(existsSync(lock)).toBe(true);
   rmSync(lock);
+});
+
+test('a port that we have ourselves, by another name, is refused, and its lock file stays', async () => {
+  const line = makeLine();
+  await openPort(line.path);
+  const link = join(directory, 'link');
+  symlinkSync(line.path, link);
+  expect((await refused(link))?.message).toContain('already');
+  expect(existsSync(join(directory, lockName(line.path)))).toBe(true);
+});
+
+test('a driver without RS-485 is told as that', async () => {
+  const rs485 = { rtsOnSend: true, receiveDuringTransmit: false, delayBeforeMs: 0, delayAfterMs: 0 };
+  const fault = await refused(makeLine().path, { rs485 });
+  expect(fault?.code).toBe('CONFIG_INVALID');
+  expect(fault?.message).toMatch(/RS-485/);
 });
 
 test.each([
