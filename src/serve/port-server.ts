@@ -15,8 +15,6 @@ export type PortEvent =
   | { readonly type: 'busy'; readonly kind: SocketKind; readonly peer: string }
   /** Not one of those who may connect: closed before a byte was answered. */
   | { readonly type: 'denied'; readonly kind: SocketKind; readonly peer: string }
-  /** It sent what its protocol does not have; ignored. */
-  | { readonly type: 'malformed'; readonly peer: string }
   | { readonly type: 'failed'; readonly fault: Fault };
 
 /** Times in milliseconds. What is absent has a default of the mode. */

@@ -18,6 +18,8 @@ export type SocketKind = 'command' | 'data';
 export type ClientEvent =
   | { readonly type: 'request'; readonly request: LineRequest; readonly refused: boolean }
   | { readonly type: 'note'; readonly text: string }
+  /** It sent what its protocol does not have; ignored. */
+  | { readonly type: 'malformed'; readonly peer: string }
   /** A frame to the host; `text` as in a trace. */
   | { readonly type: 'frame'; readonly bytes: Uint8Array; readonly text: string };
 
@@ -226,6 +228,7 @@ export class RealComClient implements LineClient {
         return;
       case 'note':
         this.#options.event({ type: 'note', text: output.text });
+        if (output.malformed) this.#options.event({ type: 'malformed', peer: this.peer });
         return;
       case 'close':
         this.end(output.fault.message);

@@ -173,3 +173,14 @@ test('Real COM: with allowDriverControl several hosts set the line, and the last
   expect(uart.settings.baudRate).toBe(19_200);
   expect(uart.outputLines).toEqual({ dtr: false, rts: false });
 });
+
+test('Real COM: commands that there are not are counted, each', async () => {
+  const { events, host } = await served('real-com', { maxConnection: 1 });
+  const { command } = await host();
+  expect(await command?.ask('2c 08 08 0b 00 00 00 00 00 00', 5)).toMatch(/^2c03/);
+  // Answered all the same: a host that waits would wait for ever.
+  expect(await command?.ask('7e 01 00', 3)).toBe('7e4f4b');
+  expect(await command?.ask('7d 01 00', 3)).toBe('7d4f4b');
+  const counted = () => events.filter(({ type }) => type === 'malformed').length;
+  await until(() => counted() === 2);
+});

@@ -47,7 +47,8 @@ export type DeviceOutput =
   | { readonly type: 'request'; readonly request: LineRequest }
   | { readonly type: 'queue'; readonly queue: 'tx' | 'rx'; readonly maxMs: number }
   | { readonly type: 'timer'; readonly afterMs: number | undefined }
-  | { readonly type: 'note'; readonly text: string }
+  /** malformed: the host sent what the protocol does not have. */
+  | { readonly type: 'note'; readonly text: string; readonly malformed?: true }
   | { readonly type: 'close'; readonly fault: Fault };
 
 /** What came of a request. */
@@ -154,7 +155,7 @@ export class DeviceEngine {
       this.#accept(this.#decoder.decode(this.#preambleBytes), outputs);
       this.#preambleBytes = new Uint8Array(0);
     } else if (this.#decoder.pending) {
-      outputs.push({ type: 'note', text: 'a command was cut short; taken with one payload byte' });
+      outputs.push({ type: 'note', text: 'a command was cut short; taken with one payload byte', malformed: true });
       this.#accept(this.#decoder.expire(), outputs);
     }
     this.#work(outputs);
@@ -309,7 +310,7 @@ export class DeviceEngine {
   #beginOther(command: Extract<Command, { type: 'other' }>, outputs: DeviceOutput[]): void {
     if (command.code === c.ASPP_CMD_START_NOTIFY) this.#notifies = true;
     else if (command.code === c.ASPP_CMD_STOP_NOTIFY) this.#notifies = false;
-    else outputs.push({ type: 'note', text: `unknown or malformed: ${describeCommand(command)}` });
+    else outputs.push({ type: 'note', text: `unknown or malformed: ${describeCommand(command)}`, malformed: true });
   }
 
   #keep(request: LineRequest, refused: boolean): void {
