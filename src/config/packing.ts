@@ -36,12 +36,7 @@ export const packing = z
     if (value === 'modbus-rtu')
       return { packetLength: 0, delimiter: [], delimiterProcess: 0, forceTransmit: 'modbus-rtu' };
     const { packetLength = 0, delimiter1, delimiter2, delimiterProcess = 'do-nothing', forceTransmit = 0 } = value;
-    const problem =
-      delimiter2 !== undefined && delimiter1 === undefined
-        ? 'delimiter2 needs delimiter1'
-        : delimiter1 !== undefined && packetLength > 0
-          ? 'delimiters need packetLength 0: with a length they are not looked at'
-          : undefined;
+    const problem = problemOf(value);
     if (problem !== undefined) {
       context.addIssue({ code: 'custom', message: problem });
       return z.NEVER;
@@ -50,3 +45,12 @@ export const packing = z
     if (packetLength === 0 && delimiter.length === 0 && forceTransmit === 0) return null;
     return { packetLength, delimiter, delimiterProcess: PROCESSES[delimiterProcess], forceTransmit };
   });
+
+/** Of keys that do not go together. */
+function problemOf({ packetLength = 0, delimiter1, delimiter2, delimiterProcess }: z.output<typeof rules>) {
+  if (delimiter1 === undefined && delimiter2 !== undefined) return 'delimiter2 needs delimiter1';
+  if (delimiter1 === undefined && delimiterProcess !== undefined) return 'delimiterProcess needs delimiter1';
+  if (delimiter1 !== undefined && packetLength > 0)
+    return 'delimiters need packetLength 0: with a length they are not looked at';
+  return undefined;
+}

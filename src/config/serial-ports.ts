@@ -56,6 +56,8 @@ function resolvePort(
     report('inactivityTime', `must be longer than forceTransmit (${force} ms), or the last bytes are lost`);
   if (mode === 'tcp-server' && value.commandPort !== undefined && value.allowDriverControl !== true)
     report('commandPort', 'needs allowDriverControl: on');
+  if (value.maxConnectionPerIp !== undefined && value.maxConnectionPerIp > (value.maxConnection ?? 1))
+    report('maxConnectionPerIp', `is more than maxConnection (${value.maxConnection ?? 1})`);
   const rtsCts = value.flowControl === 'rts-cts';
   const xonXoff = value.flowControl === 'xon-xoff';
   return {

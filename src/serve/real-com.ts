@@ -24,7 +24,7 @@ export interface RealComOptions extends SharedPortOptions {
   readonly maxMissedPolls?: number;
   /** Changes of the lines within this time are one NOTIFY; default 5. */
   readonly notifyDelayMs?: number;
-  /** How long one connection may stay without the other; default 60 s. */
+  /** How long one connection may stay without the other; default 15 s: drivers open both at once. */
   readonly pairTimeoutMs?: number;
   /** Hosts set the line; default: where there is one at a time. Else they are told that they did. */
   readonly allowDriverControl?: boolean;
@@ -261,7 +261,7 @@ export class RealComPort implements PortServer {
       notifyDelayMs: this.#options.notifyDelayMs ?? 5,
       pollingMs: this.#options.pollingMs ?? 30_000,
       maxMissedPolls: this.#options.maxMissedPolls ?? 3,
-      pairTimeoutMs: this.#options.pairTimeoutMs ?? 60_000,
+      pairTimeoutMs: this.#options.pairTimeoutMs ?? 15_000,
       aliveCheckMs: this.#options.aliveCheckMs ?? 10_000,
       refuses: (settings) => this.#refuse?.(settings) ?? false,
       event: (event) => this.#tell(event),

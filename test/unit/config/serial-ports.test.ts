@@ -96,6 +96,8 @@ test('packing: the preset, and the rules', () => {
 
 test.each([
   ['packing: { delimiter2: 10 }', 'delimiter2 needs delimiter1'],
+  ['packing: { delimiterProcess: strip-delimiter }', 'delimiterProcess needs delimiter1'],
+  ['maxConnection: 2, maxConnectionPerIp: 3', 'is more than maxConnection (2)'],
   ['packing: { delimiter1: 10, packetLength: 5 }', 'delimiters need packetLength 0'],
   ['packing: { delimiter1: 256 }', 'packing'],
   ['packing: { forceTransmit: 66s }', 'packing'],
