@@ -3,7 +3,7 @@
 // Follows docs/protocol/realcom.md sections 1.3, 1.4 and 12; docs/architecture.md "The way of a byte".
 import { isIPv6 } from 'node:net';
 import type { Clock, Timer } from '../base/clock.js';
-import { Fault, isFault } from '../base/fault.js';
+import { Fault } from '../base/fault.js';
 import { type Log, silentLog } from '../base/log.js';
 import { closeFd, discardInput, endConnection, outputQueue } from '../native/socket.js';
 import { describeCommand, describeFrame } from '../protocol/realcom/describe.js';
@@ -12,7 +12,8 @@ import type { LineRequest, ModemLines } from '../serial/line.js';
 import { abortable } from './abortable.js';
 import { CommandSocket } from './command-socket.js';
 import { dial, dialAny, type Pair, place } from './dial.js';
-import { endFault, faultOf } from './errno.js';
+import { endFault } from './errno.js';
+import { LinkLife } from './life.js';
 import type { Link, LinkCapabilities, LinkEvents, LinkHandover } from './link.js';
 import { parseRealComState, type RealComState } from './realcom-state.js';
 
@@ -44,8 +45,6 @@ interface Waiting {
   readonly reject: (fault: Fault) => void;
 }
 
-type Phase = 'new' | 'connecting' | 'up' | 'spent';
-
 export class RealComLink implements Link {
   readonly capabilities: LinkCapabilities = {
     settings: true,
@@ -62,15 +61,12 @@ export class RealComLink implements Link {
 
   readonly #options: RealComLinkOptions;
   readonly #log: Log;
-  readonly #abort = new AbortController();
+  readonly #life = new LinkLife();
   readonly #waiting = new Map<number, Waiting>();
-  #phase: Phase = 'new';
   #events: LinkEvents | undefined;
   #engine: HostEngine | undefined;
   #socket: CommandSocket | undefined;
   #opening: { resolve: () => void; reject: (fault: Fault) => void } | undefined;
-  #connecting: Promise<void> | undefined;
-  #closing: Promise<void> | undefined;
   #commandPlace = '';
   #peer: string | undefined;
   #dataFd = -1;
@@ -107,23 +103,17 @@ export class RealComLink implements Link {
   }
 
   async connect(events: LinkEvents, signal: AbortSignal): Promise<void> {
-    if (this.#phase !== 'new') throw new Fault('CANCELED', 'this link was connected or closed before');
-    this.#phase = 'connecting';
-    this.#connecting = this.#establish(AbortSignal.any([signal, this.#abort.signal]));
-    try {
-      await this.#connecting;
-    } catch (error) {
-      this.#phase = 'spent';
-      await this.#release();
-      throw isFault(error) ? error : faultOf(error, 'connect');
-    }
-    this.#phase = 'up';
+    await this.#life.connect(
+      signal,
+      (aborted) => this.#establish(aborted),
+      () => this.#release(),
+    );
     this.#events = events;
   }
 
   get handover(): (LinkHandover & { readonly command: number }) | undefined {
     const engine = this.#engine?.state;
-    if (this.#phase !== 'up' || !engine || !this.#peer || this.#socket?.unsent !== false) return undefined;
+    if (!this.#life.isUp || !engine || !this.#peer || this.#socket?.unsent !== false) return undefined;
     const state: RealComState = {
       peer: this.#peer,
       commandPlace: this.#commandPlace,
@@ -134,16 +124,15 @@ export class RealComLink implements Link {
   }
 
   adopt(events: LinkEvents, handover: LinkHandover): void {
-    if (this.#phase !== 'new') throw new Fault('CANCELED', 'this link was connected or closed before');
+    this.#life.begin('up');
     const state = parseRealComState(handover.state);
     const { data, command } = handover;
     if (!state || command === undefined) {
-      this.#phase = 'spent';
+      this.#life.lose();
       closeFd(data);
       if (command !== undefined) closeFd(command);
       throw new Fault('SYSTEM', 'what was handed over is no Real COM connection');
     }
-    this.#phase = 'up';
     this.#events = events;
     this.#roundTripMs = state.roundTripMs;
     const engine = this.#take(data, command, state.peer, state.commandPlace, 'off');
@@ -163,20 +152,13 @@ export class RealComLink implements Link {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return this.#life.close(() => this.#end());
   }
 
-  async #close(): Promise<void> {
-    const connecting = this.#connecting;
-    this.#phase = 'spent';
+  #end(): Promise<void> {
     this.#events = undefined;
-    this.#abort.abort();
     if (this.#engine !== undefined) this.#perform(this.#engine.end(new Fault('CANCELED', 'the link was closed')));
-    await this.#release();
-    // An attempt that was under way closes its own sockets.
-    await connecting?.catch(() => {});
-    await this.#release();
+    return this.#release();
   }
 
   async #establish(signal: AbortSignal): Promise<void> {
@@ -247,7 +229,7 @@ export class RealComLink implements Link {
 
   #ask(send: (engine: HostEngine, id: number) => HostOutput[]): Promise<number | undefined> {
     const engine = this.#engine;
-    if (this.#phase !== 'up' || engine === undefined) {
+    if (!this.#life.isUp || engine === undefined) {
       return Promise.reject(new Fault('CANCELED', 'the link is not connected'));
     }
     const id = this.#nextId++;
@@ -338,8 +320,7 @@ export class RealComLink implements Link {
     this.#events = undefined;
     if (this.#engine !== undefined) this.#perform(this.#engine.end(fault));
     this.#opening?.reject(fault);
-    if (this.#phase !== 'up') return;
-    this.#phase = 'spent';
+    if (!this.#life.lose()) return;
     void this.#socket?.close();
     events?.down(fault);
   }

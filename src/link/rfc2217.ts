@@ -2,7 +2,7 @@
 // connection and the timer; what is said is protocol/rfc2217/client.ts, and the bytes go through data-relay.ts.
 // Follows docs/protocol/rfc2217.md. Not handed over to another process: who has half of an escape knows it alone.
 import type { Clock, Timer } from '../base/clock.js';
-import { Fault, isFault } from '../base/fault.js';
+import { Fault } from '../base/fault.js';
 import { type Log, silentLog } from '../base/log.js';
 import { closeFd } from '../native/socket.js';
 import { ClientEngine, type ClientOutput } from '../protocol/rfc2217/client.js';
@@ -12,7 +12,8 @@ import { type LineRequest, lookAheadBytes, type ModemLines } from '../serial/lin
 import { abortable } from './abortable.js';
 import { DataRelay } from './data-relay.js';
 import { dialSingle, place } from './dial.js';
-import { endFault, faultOf } from './errno.js';
+import { endFault } from './errno.js';
+import { LinkLife } from './life.js';
 import { type Link, type LinkCapabilities, type LinkEvents, type LinkHandover, NEEDED } from './link.js';
 
 export interface Rfc2217LinkOptions {
@@ -55,15 +56,12 @@ export class Rfc2217Link implements Link {
 
   readonly #options: Rfc2217LinkOptions;
   readonly #log: Log;
-  readonly #abort = new AbortController();
+  readonly #life = new LinkLife();
   readonly #waiting = new Map<number, Waiting>();
-  #phase: 'new' | 'connecting' | 'up' | 'spent' = 'new';
   #events: LinkEvents | undefined;
   #engine: ClientEngine | undefined;
   #relay: DataRelay | undefined;
   #opening: { resolve: () => void; reject: (fault: Fault) => void } | undefined;
-  #connecting: Promise<void> | undefined;
-  #closing: Promise<void> | undefined;
   #peer: string | undefined;
   #nextId = 1;
   #timer: Timer | undefined;
@@ -95,29 +93,24 @@ export class Rfc2217Link implements Link {
   }
 
   async connect(events: LinkEvents, signal: AbortSignal): Promise<void> {
-    if (this.#phase !== 'new') throw new Fault('CANCELED', 'this link was connected or closed before');
-    this.#phase = 'connecting';
-    this.#connecting = this.#establish(AbortSignal.any([signal, this.#abort.signal]));
-    try {
-      await this.#connecting;
-    } catch (error) {
-      this.#phase = 'spent';
-      await this.#release();
-      throw isFault(error) ? error : faultOf(error, 'connect');
-    }
-    this.#phase = 'up';
+    await this.#life.connect(
+      signal,
+      (aborted) => this.#establish(aborted),
+      () => this.#release(),
+    );
     this.#events = events;
   }
 
   adopt(_events: LinkEvents, { data, command }: LinkHandover): void {
-    this.#phase = 'spent';
+    this.#life.begin('up');
+    this.#life.lose();
     for (const fd of [data, command]) if (fd !== undefined) closeFd(fd);
     throw new Fault('NOT_SUPPORTED', 'a connection of RFC 2217 cannot be gone on with');
   }
 
   async request(request: LineRequest): Promise<void> {
     const engine = this.#engine;
-    if (this.#phase !== 'up' || engine === undefined) throw new Fault('CANCELED', 'the link is not connected');
+    if (!this.#life.isUp || engine === undefined) throw new Fault('CANCELED', 'the link is not connected');
     if (!this.capabilities[NEEDED[request.type]]) throw this.#refusal(request.type);
     if (request.type === 'settings') this.#setLookAhead(request);
     // What is not on the connection yet need not be purged behind it.
@@ -131,7 +124,7 @@ export class Rfc2217Link implements Link {
   }
 
   async outputQueue(): Promise<number> {
-    throw this.#phase === 'up' ? this.#refusal('drain') : new Fault('CANCELED', 'the link is not connected');
+    throw this.#life.isUp ? this.#refusal('drain') : new Fault('CANCELED', 'the link is not connected');
   }
 
   discardInput(): number {
@@ -139,20 +132,13 @@ export class Rfc2217Link implements Link {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return this.#life.close(() => this.#end());
   }
 
-  async #close(): Promise<void> {
-    const connecting = this.#connecting;
-    this.#phase = 'spent';
+  #end(): Promise<void> {
     this.#events = undefined;
-    this.#abort.abort();
     if (this.#engine) this.#perform(this.#engine.end(new Fault('CANCELED', 'the link was closed')));
-    await this.#release();
-    // An attempt that was under way closes its own sockets.
-    await connecting?.catch(() => {});
-    await this.#release();
+    return this.#release();
   }
 
   #refusal(what: string): Fault {
@@ -279,8 +265,7 @@ export class Rfc2217Link implements Link {
     this.#events = undefined;
     if (this.#engine) this.#perform(this.#engine.end(fault));
     this.#opening?.reject(fault);
-    if (this.#phase !== 'up') return;
-    this.#phase = 'spent';
+    if (!this.#life.lose()) return;
     events?.down(fault);
   }
 

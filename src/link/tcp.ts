@@ -2,12 +2,13 @@
 // sets stays with it; the port is set up at the device. It sees neither the data nor the connection's end: who has joined
 // `dataFd` does.
 import { type Clock, sleep } from '../base/clock.js';
-import { Fault, isFault } from '../base/fault.js';
+import { Fault } from '../base/fault.js';
 import { closeFd, discardInput, endConnection, isEstablished, outputQueue } from '../native/socket.js';
 import type { LineRequest } from '../serial/line.js';
 import { abortable } from './abortable.js';
 import { dialSingle, place } from './dial.js';
-import { endFault, faultOf } from './errno.js';
+import { endFault } from './errno.js';
+import { LinkLife } from './life.js';
 import type { Link, LinkCapabilities, LinkEvents, LinkHandover } from './link.js';
 
 export interface TcpLinkOptions {
@@ -48,9 +49,7 @@ export class TcpLink implements Link {
   traced = false;
 
   readonly #options: TcpLinkOptions;
-  readonly #abort = new AbortController();
-  #phase: 'new' | 'connecting' | 'up' | 'spent' = 'new';
-  #connecting: Promise<void> | undefined;
+  readonly #life = new LinkLife();
   #peer: string | undefined;
   #dataFd = -1;
 
@@ -71,28 +70,22 @@ export class TcpLink implements Link {
   }
 
   get handover(): LinkHandover | undefined {
-    return this.#phase === 'up' ? { data: this.#dataFd, state: { peer: this.#peer } } : undefined;
+    return this.#life.isUp ? { data: this.#dataFd, state: { peer: this.#peer } } : undefined;
   }
 
-  async connect(_events: LinkEvents, signal: AbortSignal): Promise<void> {
-    if (this.#phase !== 'new') throw new Fault('CANCELED', 'this link was connected or closed before');
-    this.#phase = 'connecting';
-    this.#connecting = this.#establish(AbortSignal.any([signal, this.#abort.signal]));
-    try {
-      await this.#connecting;
-    } catch (error) {
-      this.#phase = 'spent';
-      this.#release();
-      throw isFault(error) ? error : faultOf(error, 'connect');
-    }
-    this.#phase = 'up';
+  connect(_events: LinkEvents, signal: AbortSignal): Promise<void> {
+    return this.#life.connect(
+      signal,
+      (aborted) => this.#establish(aborted),
+      () => this.#release(),
+    );
   }
 
   adopt(_events: LinkEvents, { data, command, state }: LinkHandover): void {
-    if (this.#phase !== 'new') throw new Fault('CANCELED', 'this link was connected or closed before');
+    this.#life.begin('up');
     const peer = peerOf(state);
-    this.#phase = peer === undefined || command !== undefined ? 'spent' : 'up';
-    if (this.#phase === 'spent') {
+    if (peer === undefined || command !== undefined) {
+      this.#life.lose();
       for (const fd of [data, command]) if (fd !== undefined) closeFd(fd);
       throw new Fault('SYSTEM', 'what was handed over is no connection of raw TCP');
     }
@@ -112,17 +105,12 @@ export class TcpLink implements Link {
     return this.#dataFd < 0 ? 0 : discardInput(this.#dataFd);
   }
 
-  async close(): Promise<void> {
-    this.#phase = 'spent';
-    this.#abort.abort();
-    this.#release();
-    // An attempt that was under way closes its own socket.
-    await this.#connecting?.catch(() => {});
-    this.#release();
+  close(): Promise<void> {
+    return this.#life.close(() => this.#release());
   }
 
   #refusal(what: string): Fault {
-    if (this.#phase !== 'up') return new Fault('CANCELED', 'the link is not connected');
+    if (!this.#life.isUp) return new Fault('CANCELED', 'the link is not connected');
     return new Fault('NOT_SUPPORTED', `${this.#peer}: raw TCP has no way to ask for ${what}`);
   }
 
@@ -139,7 +127,7 @@ export class TcpLink implements Link {
     this.#peer = peer;
   }
 
-  #release(): void {
+  async #release(): Promise<void> {
     const fd = this.#dataFd;
     this.#dataFd = -1;
     if (fd < 0) return;
