@@ -1,4 +1,5 @@
-// What only the TCP server mode does: inactivity, the lines of a port that nobody uses, the end of a client, packing, the command port. The line is a PTY; what is asserted is what its device and each client see.
+// What only the TCP server mode does: inactivity, the lines of a port that nobody uses, the end of a client, packing, the
+// command port. The line is a PTY; what is asserted is what its device and each client see.
 import { afterEach, expect, test } from 'vitest';
 import { SystemClock } from '../../src/base/clock.js';
 import type { OutputLines } from '../../src/serial/line.js';
