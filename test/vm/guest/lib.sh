@@ -95,8 +95,10 @@ signal_unit() {
 ExecStart=/usr/bin/python3 -S -E -c "import os, signal, sys, time; [signal.signal(s, lambda n, f: (open('/run/signals', 'a').write('%%d ' %% n), os._exit(0))) for s in (2, 15)]; open('/run/signals-up', 'w'); time.sleep(1000)"
 ExecStop=+-/usr/lib/ttynp/ttynpd-stop %n $MAINPID
 U
-  rm -f /run/signals /run/signals-up
   systemctl daemon-reload
+  # One that runs still would not be started, and has said long ago that it is up.
+  systemctl stop signals
+  rm -f /run/signals /run/signals-up
   systemctl start signals
   await "[ -e /run/signals-up ]"
 }
