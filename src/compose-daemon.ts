@@ -129,7 +129,11 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       metrics: () => supervisor.metrics(),
     });
   metrics?.start();
-  const few = descriptorWarning(config.ttys.length, descriptorLimit());
+  const few = descriptorWarning(
+    config.ttys.length,
+    config.serialPorts.map(({ served }) => served),
+    descriptorLimit(),
+  );
   if (few) log.log('warn', few, { event: 'descriptors' });
   supervisor.start();
   // An earlier process's: names that nobody has are nobody's.
@@ -293,5 +297,10 @@ function admitsTo(
 function statusLine(supervisor: Supervisor): string {
   const { ports, up, open, failed, withoutDevice } = supervisor.status();
   const trouble = `${failed > 0 ? `, ${failed} failed` : ''}${withoutDevice > 0 ? `, ${withoutDevice} wait for their device` : ''}`;
-  return `${ports} ports, ${open} open, ${up} connected${trouble}`;
+  // The first line comes before they have been tried.
+  const offered = supervisor.config.serialPorts.filter(({ served }) => served.mode !== 'disabled');
+  const waiting = supervisor.serialPorts().filter(({ reason }) => reason !== null).length;
+  const served =
+    offered.length === 0 ? '' : `, ${offered.length} serial ports offered${waiting > 0 ? ` (${waiting} wait)` : ''}`;
+  return `${ports} ports, ${open} open, ${up} connected${trouble}${served}`;
 }

@@ -134,6 +134,13 @@ export function tcpPortsOf(served: ServedMode): readonly (readonly [key: string,
   }
 }
 
+/** How many file descriptors a port may need: device and waker, and for each TCP port its listener, its clients and one to spare. */
+export function descriptorsOf(served: ServedMode): number {
+  const listeners = tcpPortsOf(served).length;
+  const clients = 'maxConnection' in served ? served.maxConnection : 1;
+  return listeners === 0 ? 0 : 2 + listeners * (clients + 2);
+}
+
 /** What a listener needs, which is somebody's already. */
 interface Taken {
   readonly listen: string;

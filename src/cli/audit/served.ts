@@ -4,6 +4,12 @@ import { tcpPortsOf } from '../../config/serial-ports.js';
 import { rangesText, reachOf } from './address.js';
 import type { Endpoint, Judged } from './verdict.js';
 
+/** A served port, of a configuration or of a running daemon. */
+interface Reachable {
+  readonly listen: string;
+  readonly accessibleIps: readonly (readonly unknown[])[];
+}
+
 export function servedEndpoints(config: ResolvedConfig): Endpoint[] {
   return [...tcpEndpoints(config), ...discoveryEndpoints(config)];
 }
@@ -20,7 +26,7 @@ function tcpEndpoints({ serialPorts }: ResolvedConfig): Endpoint[] {
         transport: 'tcp',
         address: port.listen,
         ports: rangesText(ports),
-        ...judge(port),
+        ...judgeListener(port),
       },
     ];
   });
@@ -49,7 +55,7 @@ function judgeDiscovery(listen: string, isNarrowed: boolean): Judged {
   return { verdict: 'against', now, why: 'everybody is told what is connected: say who with accessibleIps' };
 }
 
-function judge({ listen, accessibleIps }: ResolvedSerialPort): Judged {
+export function judgeListener({ listen, accessibleIps }: Reachable): Judged {
   const now = 'listens, without a password and not encrypted';
   const reach = reachOf(listen);
   if (reach === 'loopback') return { verdict: 'ok', now, why: 'only this machine reaches it' };
@@ -61,7 +67,7 @@ function judge({ listen, accessibleIps }: ResolvedSerialPort): Judged {
 
 /** The row of a mode that this machine offers; undefined where it does not. The worst of its ports stands for all. */
 export function servedMode(config: ResolvedConfig, mode: ResolvedSerialPort['served']['mode']): Judged | undefined {
-  const own = config.serialPorts.filter(({ served }) => served.mode === mode).map(judge);
+  const own = config.serialPorts.filter(({ served }) => served.mode === mode).map(judgeListener);
   const worst = ['against', 'note', 'ok'].map((verdict) => own.find((one) => one.verdict === verdict)).find(Boolean);
   return (
     worst && { ...worst, now: `offered: ${own.length} serial ${own.length === 1 ? 'port' : 'ports'} of this machine` }

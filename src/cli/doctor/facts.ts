@@ -1,6 +1,6 @@
 // What the doctor found out about one port before it judges: plain values, so that the judgement can be tested without a
 // system. Gathered by port-facts.ts and probe.ts.
-import type { PortView } from '../../api/types.js';
+import type { PortView, SerialPortView, StatusView } from '../../api/types.js';
 import type { Holder } from '../holders.js';
 import type { BackendFacts } from './backend-advice.js';
 import type { NameOwnerFacts } from './names.js';
@@ -25,6 +25,15 @@ export type DaemonFacts =
   | { readonly state: 'absent'; readonly socket: string }
   /** Something is there, but this user may not ask it, or it does not answer. */
   | { readonly state: 'unreachable'; readonly socket: string; readonly why: string; readonly permission: boolean };
+
+/** What a running daemon told. */
+export interface Asked {
+  readonly daemon: DaemonFacts;
+  readonly status: StatusView | undefined;
+  readonly ports: readonly PortView[];
+  /** This machine's, that the daemon offers. */
+  readonly serial: readonly SerialPortView[];
+}
 
 export interface LinkFacts {
   /** Each step from the name to the device, the name first. */

@@ -6,6 +6,7 @@ import { usbipLack } from './backend-advice.js';
 import { type Check, failed, notChecked, ok } from './check.js';
 import { daemonCheck } from './local-checks.js';
 import type { MachineFacts, ServerProbe } from './machine-facts.js';
+import { servedSummary } from './served-checks.js';
 
 /** PTY master, data and command socket, and one to spare while a port reconnects. */
 const DESCRIPTORS_PER_TTY = 4;
@@ -23,6 +24,7 @@ export function judgeMachine(facts: MachineFacts): Check[] {
     configCheck(facts),
     daemonCheck(facts.daemon),
     ...serverChecks(facts),
+    ...facts.served.flatMap(servedSummary),
   ];
 }
 
@@ -110,8 +112,9 @@ function ptyCheck({ ptyMax, config }: MachineFacts): Check {
 function descriptorCheck({ descriptors, config }: MachineFacts): Check {
   if (descriptors === undefined) return notChecked('descriptors', 'the limit cannot be read');
   const { limit, whose } = descriptors;
-  const needed = config.ttys * DESCRIPTORS_PER_TTY + DESCRIPTORS_OF_DAEMON;
-  const text = `limit ${Number.isFinite(limit) ? limit : 'none'} (${whose}), ${config.ttys} ttys need about ${needed}`;
+  const needed = config.ttys * DESCRIPTORS_PER_TTY + config.servedDescriptors + DESCRIPTORS_OF_DAEMON;
+  const users = `${config.ttys} ttys${config.serialPorts > 0 ? ` and ${config.serialPorts} serial ports` : ''}`;
+  const text = `limit ${Number.isFinite(limit) ? limit : 'none'} (${whose}), ${users} need about ${needed}`;
   if (limit >= needed) return ok('descriptors', text);
   const hint =
     whose === 'daemon'
@@ -121,9 +124,10 @@ function descriptorCheck({ descriptors, config }: MachineFacts): Check {
 }
 
 function configCheck({ config }: MachineFacts): Check {
+  const served = config.serialPorts > 0 ? `, serial ports: ${config.serialPorts}` : '';
   switch (config.state) {
     case 'valid':
-      return ok('configuration', `${config.file}: ttys: ${config.ttys}, servers: ${config.servers}`);
+      return ok('configuration', `${config.file}: ttys: ${config.ttys}, servers: ${config.servers}${served}`);
     case 'absent':
       return failed('configuration', `${config.file} does not exist`, 'write it, or name another one: --config FILE');
     case 'invalid': {

@@ -3,6 +3,7 @@ import type { ServerView, StatusView } from '../../api/types.js';
 import type { BackendFacts } from './backend-advice.js';
 import type { Check } from './check.js';
 import type { ConnectFacts, DaemonFacts } from './facts.js';
+import type { ServedFacts } from './served-facts.js';
 
 export interface GroupFacts {
   readonly group: string;
@@ -24,6 +25,9 @@ export interface ConfigFacts {
   readonly errors: readonly string[];
   readonly ttys: number;
   readonly servers: number;
+  readonly serialPorts: number;
+  /** What the serial ports may need. */
+  readonly servedDescriptors: number;
 }
 
 export interface ServerProbe {
@@ -51,6 +55,8 @@ export interface MachineFacts {
   readonly servers: readonly ServerView[] | undefined;
   readonly configuredServers: readonly { readonly name: string; readonly address: string }[];
   readonly probes: readonly ServerProbe[];
+  /** This machine's serial ports that are offered, or should be. */
+  readonly served: readonly ServedFacts[];
   /** How many ttys have the usbip backend. */
   readonly usbipTtys: number;
   /** Of the names in /dev; undefined: no daemon that tells which there are. */

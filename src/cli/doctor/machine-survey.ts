@@ -3,21 +3,23 @@
 import { constants, existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { dirname } from 'node:path';
-import type { PortView, StatusView } from '../../api/types.js';
+import type { PortView, SerialPortView, StatusView } from '../../api/types.js';
 import { loadConfig, systemEnvironment } from '../../config/load.js';
 import { ConfigFault } from '../../config/problems.js';
 import { defaultRuntimeDir } from '../../config/resolve.js';
 import type { ResolvedConfig } from '../../config/resolved.js';
+import { descriptorsOf } from '../../config/serial-ports.js';
 import { DEFAULT_SOCKET } from '../../tty/usbip/attach-line.js';
 import { readOsRelease } from '../../tty/usbip/modules.js';
 import { idOfName, inGroup, nameOfId, userName } from './accounts.js';
 import type { BackendFacts } from './backend-advice.js';
 import { placeOf } from './connect-check.js';
-import type { DaemonFacts } from './facts.js';
+import type { Asked } from './facts.js';
 import type { ConfigFacts, DirectoryFacts, GroupFacts, MachineFacts, ServerProbe } from './machine-facts.js';
 import { namesCheck, surveyNames } from './names.js';
 import { may } from './port-facts.js';
 import { type ProbeOptions, probeConnect } from './probe.js';
+import { servedFacts, servedNumbers } from './served-facts.js';
 
 export interface ConfigRead {
   readonly facts: ConfigFacts;
@@ -25,7 +27,7 @@ export interface ConfigRead {
 }
 
 export function readConfig(file: string): ConfigRead {
-  const none = { file, ttys: 0, servers: 0 };
+  const none = { file, ttys: 0, servers: 0, serialPorts: 0, servedDescriptors: 0 };
   if (!existsSync(file)) return { facts: { ...none, state: 'absent', errors: [] }, config: undefined };
   try {
     const { config } = loadConfig(file);
@@ -35,6 +37,8 @@ export function readConfig(file: string): ConfigRead {
       errors: [],
       ttys: config.ttys.length,
       servers: config.servers.length,
+      serialPorts: config.serialPorts.length,
+      servedDescriptors: config.serialPorts.reduce((sum, { served }) => sum + descriptorsOf(served), 0),
     } as const;
     return { facts, config };
   } catch (error) {
@@ -43,16 +47,11 @@ export function readConfig(file: string): ConfigRead {
   }
 }
 
-export interface Asked {
-  readonly daemon: DaemonFacts;
-  readonly status: StatusView | undefined;
-  readonly ports: readonly PortView[];
-}
-
 export async function surveyMachine(
   read: ConfigRead,
   asked: Asked,
   probing: ProbeOptions | undefined,
+  later: readonly SerialPortView[],
 ): Promise<MachineFacts> {
   const { config, facts } = read;
   const { daemon, status } = asked;
@@ -75,6 +74,7 @@ export async function surveyMachine(
     status,
     servers: status?.servers,
     configuredServers: (config?.servers ?? []).map(({ name, address }) => ({ name, address })),
+    served: servedNumbers(config, asked.serial).map((port) => servedFacts(port, config, asked, later)),
     usbipTtys: asked.ports.filter(({ backend }) => backend === 'usbip').length,
     names:
       asked.ports.length === 0

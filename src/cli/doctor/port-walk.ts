@@ -6,9 +6,9 @@ import { Fault } from '../../base/fault.js';
 import type { ResolvedTty } from '../../config/resolved.js';
 import { applyFormat, parseFormat } from '../../serial/format.js';
 import type { LineSettings } from '../../serial/line.js';
-import type { LinkFacts, NameFacts, PortFacts, ProbeFacts, Target } from './facts.js';
+import type { Asked, LinkFacts, NameFacts, PortFacts, ProbeFacts, Target } from './facts.js';
 import { readKernelLocks, readLockFiles } from './locks.js';
-import { type Asked, backendFacts, type ConfigRead, inUse } from './machine-survey.js';
+import { backendFacts, type ConfigRead, inUse } from './machine-survey.js';
 import { type NameOwnerFacts, nameOwnerFacts, surveyNames } from './names.js';
 import {
   accessFacts,

@@ -1,0 +1,113 @@
+// `ttynp doctor` and the serial ports of this machine that the daemon offers: a PTY is the device.
+import { afterEach, expect, test } from 'vitest';
+import type { Check } from '../../src/cli/doctor/check.js';
+import { Child, cli, eventually, Whole } from '../support/e2e.js';
+import { freePorts } from '../support/free-ports.js';
+import { RawPeer } from '../support/raw-peer.js';
+import { SerialLine } from '../support/serial-line.js';
+
+const ends: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+function makeLine() {
+  const line = new SerialLine();
+  ends.push(() => line.unplug());
+  return line;
+}
+
+async function doctor(whole: Whole, ...argv: string[]) {
+  const { code, stdout, stderr } = await cli(['doctor', ...argv, '--json', '-c', whole.configFile]);
+  expect(stderr).toBe('');
+  const { checks } = JSON.parse(stdout) as { checks: Check[] };
+  return { code, checks, check: (step: string) => checks.find((one) => one.step === step) };
+}
+
+test('a port that is served, one that waits, one that is disabled; by number, by device, and all of them', async () => {
+  const [tcpPort = 0, other = 0] = await freePorts(2);
+  const line = makeLine();
+  const whole = await Whole.start({
+    config: {
+      serialPorts: {
+        1: { device: line.path, mode: 'tcp-server', tcpPort },
+        2: { device: '/dev/ttyNothing', mode: 'rfc2217', tcpPort: other, listen: '0.0.0.0' },
+        3: { device: '/dev/ttyNothing', mode: 'disabled' },
+      },
+    },
+  });
+  ends.push(() => whole.close());
+  expect(whole.daemon.stderr).toMatch(/runs: 1 ports, 0 open, 0 connected, 2 serial ports offered, /);
+  const states = async () => (await whole.client.serialPorts()).map(({ state, reason }) => `${state} ${reason?.code}`);
+  await eventually(
+    () => 'each has been tried',
+    async () => (await states()).join() === 'up undefined,waiting TTY_GONE,disabled undefined',
+  );
+  const peer = await RawPeer.connect(tcpPort);
+  ends.push(() => peer.close());
+  const second = await RawPeer.connect(tcpPort);
+  ends.push(() => second.close());
+  peer.send(Buffer.from('hello'));
+  await eventually('the line has it', () => line.received.toString() === 'hello');
+  await eventually('the other is refused', async () => (await whole.client.serialPorts())[0]?.refused.busy === 1);
+
+  const one = await doctor(whole, 'serial:1');
+  expect(one.check('device')).toMatchObject({ result: 'ok', text: line.path });
+  expect(one.check('permission')).toMatchObject({ result: 'ok', text: expect.stringContaining('has it open') });
+  expect(one.check('settings')).toMatchObject({ result: 'ok', text: expect.stringContaining('9600,8N1') });
+  expect(one.check('listener')).toMatchObject({ result: 'ok', text: `open: 127.0.0.1 port ${tcpPort}` });
+  expect(one.check('clients')).toMatchObject({
+    text: expect.stringMatching(/^127\.0\.0\.1 since .* nothing from the device, 5 bytes/),
+    hint: expect.stringContaining('wiring'),
+  });
+  expect(one.check('refused hosts')).toMatchObject({
+    text: 'busy 1, not in accessibleIps 0',
+    hint: expect.stringContaining('maxConnection'),
+  });
+  expect((await doctor(whole, line.path)).checks.map(({ step }) => step)).toEqual(one.checks.map(({ step }) => step));
+
+  const two = await doctor(whole, 'serial:2');
+  expect(two.check('device')).toMatchObject({ result: 'failed', text: '/dev/ttyNothing is not there' });
+  expect(two.check('who may connect')?.text).toMatch(/^WARNING: 0\.0\.0\.0: everybody/);
+  expect(two.code).toBe(1);
+
+  const all = await doctor(whole);
+  const steps = (step: string) => all.checks.filter((check) => check.step === step).map(({ text }) => text);
+  expect(steps('serial port 2')).toEqual([
+    'device: /dev/ttyNothing is not there',
+    expect.stringMatching(/^who may connect: WARNING/),
+  ]);
+  expect(steps('serial port 3')).toEqual(['/dev/ttyNothing: disabled, nobody is served']);
+  expect(all.check('descriptors')?.text).toMatch(/1 ttys and 3 serial ports need about/);
+  expect(all.code).toBe(1);
+
+  const none = await cli(['doctor', 'serial:9', '-c', whole.configFile]);
+  expect(none).toMatchObject({
+    code: 1,
+    stderr: 'ttynp: no serial port 9: see them all: ttynp ports --serial\n',
+  });
+});
+
+test('a program that has the device is named, and without a daemon the file is looked at', async () => {
+  const [tcpPort = 0] = await freePorts(1);
+  const line = makeLine();
+  const whole = await Whole.start({
+    idle: true,
+    config: { serialPorts: { 1: { device: line.path, mode: 'tcp-server', tcpPort } } },
+  });
+  ends.push(() => whole.close());
+  const program =
+    'import os, sys; os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY); print("open", flush=True); sys.stdin.read()';
+  const child = new Child(['/usr/bin/python3', '-c', program, line.path]);
+  await eventually('the holder has it', () => child.stdout.includes('open'));
+  const found = await doctor(whole, 'serial:1');
+  expect(found.check('holder')).toMatchObject({
+    result: 'failed',
+    text: expect.stringContaining(`(pid ${child.pid})`),
+  });
+  expect(found.check('offered')).toMatchObject({ result: 'not checked' });
+  expect(found.check('listener')).toMatchObject({ text: `127.0.0.1 port ${tcpPort}: no daemon` });
+  child.process.stdin.end();
+  await child.ended;
+});
