@@ -120,7 +120,7 @@ function holderCheck({ daemon, access, holders, lockFiles, kernelLocks, view }: 
     name === undefined ? `pid ${pid ?? 'unknown'}` : `${name} (pid ${pid ?? 'unknown'})`;
   const list = holders.holders.map(({ name, pid }) => program(name, pid)).join(', ');
   if (list !== '') {
-    const what = view?.state === 'up' ? `${list} has it open too: each gets a part of what arrives` : `${list} has it`;
+    const what = view?.state === 'up' ? `${list} has it open too: where it reads, each gets a part` : `${list} has it`;
     return failed(step, what, `close ${holders.holders[0]?.name ?? 'that program'}; a getty: systemctl disable --now`);
   }
   const lock = lockFiles.find(({ alive }) => alive);
