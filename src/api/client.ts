@@ -2,7 +2,7 @@
 // Follows the contract of types.ts.
 //
 //   new DaemonClient(socketPath, timeoutMs?)  status() ports() port(name) serialPorts() metrics() reload() usbip() watch(signal?)
-//   trace(name, signal?)
+//   trace(name, signal?) traceSerialPort(port, signal?)
 //   Rejects with a Fault: NO_DAEMON, PERMISSION, NO_SUCH_TTY, PEER_TIMEOUT, PEER_PROTOCOL, SYSTEM, CANCELED.
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { Fault, messageOf } from '../base/fault.js';
@@ -78,6 +78,11 @@ export class DaemonClient {
 
   trace(name: string, signal?: AbortSignal): AsyncGenerator<TraceRecord, void> {
     return this.#lines(`/v1/ports/${encodeURIComponent(name)}/trace`, signal);
+  }
+
+  /** Of a serial port that the daemon offers, by number. */
+  traceSerialPort(port: number, signal?: AbortSignal): AsyncGenerator<TraceRecord, void> {
+    return this.#lines(`/v1/serial-ports/${port}/trace`, signal);
   }
 
   async #json<T>(method: string, path: string, timeoutMs = this.timeoutMs): Promise<T> {

@@ -34,4 +34,6 @@ export interface DaemonControl {
   watch(listener: (event: WatchEvent) => void): () => void;
   /** By name or alias; the caller has made sure that it exists. Returns what ends it. */
   trace(name: string, listener: (record: TraceRecord) => void): () => void;
+  /** Of a serial port, by number, over reloads too; the caller has made sure that it exists. Returns what ends it. */
+  traceSerialPort(port: number, listener: (record: TraceRecord) => void): () => void;
 }

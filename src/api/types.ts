@@ -2,7 +2,7 @@
 // GET /v1/status, GET /v1/ports, GET /v1/ports/NAME, GET /v1/serial-ports, POST /v1/reload (?choose=NAME, ?choose=*,
 // ?from=ADDRESS of who asks, ?force=yes),
 // POST /v1/usbip/suspend, POST /v1/usbip/resume, GET /v1/watch (one JSON event per line),
-// GET /v1/ports/NAME/trace (one JSON TraceRecord per line). Errors: { error: ApiError } with a 4xx or 5xx status.
+// GET /v1/ports/NAME/trace and GET /v1/serial-ports/NUMBER/trace (one JSON TraceRecord per line). Errors: { error: ApiError } with a 4xx or 5xx status.
 // GET /metrics answers with Prometheus' text format, which is no JSON. Only additions within version 1.
 
 export const API_VERSION = 1;
@@ -221,9 +221,12 @@ export type WatchEvent =
   | { type: 'reload'; result: ReloadResult };
 
 export type TraceRecord =
-  /** `data` is base64. direction: sent = to the device. atUs: microseconds since the epoch. */
-  | { type: 'data'; atUs: number; direction: 'sent' | 'received'; data: string }
-  | { type: 'command'; atUs: number; direction: 'sent' | 'received'; data: string; text: string }
+  /**
+   * `data` is base64. direction: sent = to the device. atUs: microseconds since the epoch. peer, of serial ports: the
+   * client, "192.0.2.1:40000"; of what the line said, all that were given it, and none where nobody was.
+   */
+  | { type: 'data'; atUs: number; direction: 'sent' | 'received'; data: string; peer?: string }
+  | { type: 'command'; atUs: number; direction: 'sent' | 'received'; data: string; text: string; peer?: string }
   | { type: 'event'; atUs: number; text: string }
   | { type: 'dropped'; atUs: number; bytes: number };
 

@@ -1,7 +1,8 @@
-// `ttynp trace TTY`: what passes through one port, both ways: data, commands, line changes, connects. Looks on from the
-// daemon's tap; it never slows the port, and says how much it missed.
+// `ttynp trace TTY`, `ttynp trace serial:N`: what passes through one port, both ways: data, commands, line changes, connects.
+// Looks on from the daemon's tap; it never slows the port, and says how much it missed.
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
+import type { DaemonClient } from '../api/client.js';
 import type { TraceRecord } from '../api/types.js';
 import { parseDuration } from '../base/duration.js';
 import { Fault, messageOf } from '../base/fault.js';
@@ -22,17 +23,22 @@ type Arguments = GlobalArguments & {
 
 export const traceCommand = (io: CommandIo): CommandModule<GlobalArguments, Arguments> => ({
   command: 'trace <tty>',
-  describe: 'Show the data and the commands of one tty, live',
+  describe: 'Show the data and the commands of one tty, or of one serial port that is offered, live',
   builder: (yargs) =>
     yargs
-      .positional('tty', { type: 'string', demandOption: true, describe: 'Name, alias or path of the tty' })
+      .positional('tty', {
+        type: 'string',
+        demandOption: true,
+        describe: 'Name, alias or path of the tty; serial:1 is serial port 1 of this machine',
+      })
       .option('hex', { type: 'boolean', default: false, describe: 'Bytes in hexadecimal and as text (the default)' })
       .option('ascii', { type: 'boolean', default: false, describe: 'Bytes as text only' })
       .option('timestamps', { type: 'boolean', default: true, describe: 'Begin each line with the time' })
       .option('for', { type: 'string', describe: 'End after this time: 10s, 500ms, 1m' })
       .option('output', { type: 'string', describe: 'Write to this file' })
       .option('json', { type: 'boolean', default: false, describe: 'Print one JSON record per line' })
-      .example('$0 trace ttyNP0 --for 10s', 'Ten seconds of ttyNP0'),
+      .example('$0 trace ttyNP0 --for 10s', 'Ten seconds of ttyNP0')
+      .example('$0 trace serial:1', 'Serial port 1 of this machine, and its clients'),
   handler: (args) => trace(args, io),
 });
 
@@ -42,25 +48,38 @@ async function trace(args: Arguments, io: CommandIo): Promise<void> {
   if (args.for !== undefined && limitMs === undefined)
     throw new UsageError(`--for ${args.for}: write 10s, 500ms or 1m`);
   const client = clientOf(args);
-  const port = await findPort(client, args.tty);
+  const records = await traceOf(client, args.tty);
   const output = args.output === undefined ? undefined : openOutput(args.output);
   const { signal, dispose } = io.interrupted();
   const over = new AbortController();
   const timer = limitMs === undefined ? undefined : setTimeout(() => over.abort(), limitMs);
   try {
     const until = AbortSignal.any([signal, over.signal]);
-    for await (const record of client.trace(port.name, until)) {
+    for await (const record of records(until)) {
       const lines = args.json ? [JSON.stringify(record)] : recordLines(record, args);
       const text = lines.map((line) => `${line}\n`).join('');
       if (output === undefined) io.out(text);
       else writeSync(output, text);
     }
-    if (!until.aborted) throw new Fault('NO_DAEMON', 'the daemon, or this tty, has ended');
+    if (!until.aborted) throw new Fault('NO_DAEMON', 'the daemon, or this port, has ended');
   } finally {
     clearTimeout(timer);
     dispose();
     if (output !== undefined) closeSync(output);
   }
+}
+
+/** No name of a tty has a colon. */
+const SERIAL_PORT = /^serial:([1-9]\d{0,2})$/;
+
+async function traceOf(
+  client: DaemonClient,
+  given: string,
+): Promise<(until: AbortSignal) => AsyncGenerator<TraceRecord, void>> {
+  const number = SERIAL_PORT.exec(given)?.[1];
+  if (number !== undefined) return (until) => client.traceSerialPort(Number(number), until);
+  const { name } = await findPort(client, given);
+  return (until) => client.trace(name, until);
 }
 
 function openOutput(path: string): number {
@@ -73,7 +92,7 @@ function openOutput(path: string): number {
 
 const BYTES_PER_LINE = 16;
 
-/** `12:00:01.234 > 68 65 6c 6c 6f  |hello|`; `>` is towards the device. */
+/** `12:00:01.234 > 68 65 6c 6c 6f  |hello|`; `>` is towards the device. Of a serial port the client's address is before it. */
 export function recordLines(
   record: TraceRecord,
   how: { readonly ascii: boolean; readonly timestamps: boolean },
@@ -81,10 +100,12 @@ export function recordLines(
   const time = how.timestamps ? `${clockText(new Date(record.atUs / 1000))} ` : '';
   switch (record.type) {
     case 'data':
-      return dataLines(Buffer.from(record.data, 'base64'), how.ascii).map((line) => `${time}${arrow(record)} ${line}`);
+      return dataLines(Buffer.from(record.data, 'base64'), how.ascii).map(
+        (line) => `${time}${arrow(record)} ${peer(record)}${line}`,
+      );
     case 'command':
       return [
-        `${time}${arrow(record)} [${clean(record.text)}] ${Buffer.from(record.data, 'base64').toString('hex')}`.trimEnd(),
+        `${time}${arrow(record)} ${peer(record)}[${clean(record.text)}] ${Buffer.from(record.data, 'base64').toString('hex')}`.trimEnd(),
       ];
     case 'event':
       return [`${time}- ${clean(record.text)}`];
@@ -97,6 +118,10 @@ export function recordLines(
 
 function arrow(record: { readonly direction: 'sent' | 'received' }): string {
   return record.direction === 'sent' ? '>' : '<';
+}
+
+function peer(record: { readonly peer?: string }): string {
+  return record.peer === undefined ? '' : `${clean(record.peer)} `;
 }
 
 function dataLines(bytes: Buffer, ascii: boolean): string[] {

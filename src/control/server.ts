@@ -7,7 +7,7 @@ import { chmodSync, chownSync, lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import type { DaemonControl } from '../api/daemon.js';
-import type { ApiError } from '../api/types.js';
+import type { ApiError, TraceRecord } from '../api/types.js';
 import { Fault, isFault, messageOf } from '../base/fault.js';
 import type { Log } from '../base/log.js';
 import { groupId } from '../config/accounts.js';
@@ -133,10 +133,11 @@ export class ControlServer {
   async #route(daemon: DaemonControl, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? '').split('?')[0] ?? '';
     const port = /^\/v1\/ports\/([^/]+)(\/trace)?$/.exec(path);
+    const serialPort = /^\/v1\/serial-ports\/(\d{1,3})\/trace$/.exec(path)?.[1];
     const usbip = /^\/v1\/usbip\/(suspend|resume)$/.exec(path)?.[1];
     const method = path === '/v1/reload' || usbip !== undefined ? 'POST' : 'GET';
     const known = ['/v1/status', '/v1/ports', '/v1/serial-ports', '/v1/reload', '/v1/watch', '/metrics'].includes(path);
-    if (!known && port === null && usbip === undefined) {
+    if (!known && port === null && serialPort === undefined && usbip === undefined) {
       return sendError(response, 404, { code: 'NO_SUCH_PATH', message: 'no such path' });
     }
     if (request.method !== method) {
@@ -150,13 +151,24 @@ export class ControlServer {
     if (path === '/v1/reload') return this.#reload(daemon, request, response);
     if (usbip !== undefined) return sendJson(response, 200, daemon.usbip(usbip === 'suspend' ? 'suspend' : 'resume'));
     if (path === '/v1/watch') return this.#stream(response, streamWatch(daemon, response));
+    if (serialPort !== undefined) return this.#traceSerialPort(daemon, Number(serialPort), response);
     const name = decoded(port?.[1] ?? '');
     const view = name === undefined ? undefined : daemon.port(name);
     if (name === undefined || view === undefined) {
       return sendError(response, 404, { code: 'NO_SUCH_TTY', message: `no tty ${name ?? port?.[1]}` });
     }
     if (port?.[2] === undefined) return sendJson(response, 200, view);
-    this.#stream(response, streamTrace(daemon, view.name, response));
+    const subscribe = (listener: (record: TraceRecord) => void) => daemon.trace(view.name, listener);
+    this.#stream(response, streamTrace(subscribe, response));
+  }
+
+  #traceSerialPort(daemon: DaemonControl, port: number, response: ServerResponse): void {
+    if (!daemon.serialPorts().some((view) => view.port === port)) {
+      sendError(response, 404, { code: 'NO_SUCH_TTY', message: `no serial port ${port}` });
+      return;
+    }
+    const subscribe = (listener: (record: TraceRecord) => void) => daemon.traceSerialPort(port, listener);
+    this.#stream(response, streamTrace(subscribe, response));
   }
 
   /** ?choose=NAME, once for each tty, or ?choose=* for all; ?from=ADDRESS of who asks, ?force=yes. */

@@ -41,8 +41,14 @@ export function streamWatch(daemon: DaemonControl, response: ServerResponse): ()
   return unsubscribe;
 }
 
-/** Returns what ends it. */
-export function streamTrace(daemon: DaemonControl, name: string, response: ServerResponse): () => void {
+/**
+ * Returns what ends it.
+ * @param subscribe returns what ends that
+ */
+export function streamTrace(
+  subscribe: (listener: (record: TraceRecord) => void) => () => void,
+  response: ServerResponse,
+): () => void {
   begin(response);
   let missed: { bytes: number; atUs: number } | undefined;
   const write = (record: TraceRecord) => response.write(`${JSON.stringify(record)}\n`);
@@ -50,7 +56,7 @@ export function streamTrace(daemon: DaemonControl, name: string, response: Serve
     if (missed !== undefined) write({ type: 'dropped', ...missed });
     missed = undefined;
   };
-  const unsubscribe = daemon.trace(name, (record) => {
+  const unsubscribe = subscribe((record) => {
     if (response.writableLength <= MAX_QUEUED_BYTES) {
       sayMissed();
       write(record);

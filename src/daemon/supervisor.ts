@@ -183,6 +183,10 @@ export class Supervisor implements DaemonControl {
     return this.#find(name)?.trace(listener) ?? (() => {});
   }
 
+  traceSerialPort(port: number, listener: (record: TraceRecord) => void): () => void {
+    return this.#o.served.trace(port, listener);
+  }
+
   usbip(action: 'suspend' | 'resume'): UsbipResult {
     return { adapters: this.#o.usbip(action) };
   }

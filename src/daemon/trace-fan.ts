@@ -16,6 +16,11 @@ export class TraceFan implements SessionTrace {
     readonly tapped: (on: boolean) => void,
   ) {}
 
+  /** Somebody looks on. */
+  get on(): boolean {
+    return this.#listeners.size > 0;
+  }
+
   /** Returns how to end it. */
   add(listener: Listener): () => void {
     this.#listeners.add(listener);
@@ -34,8 +39,15 @@ export class TraceFan implements SessionTrace {
     this.tapped(false);
   }
 
-  command(direction: 'sent' | 'received', bytes: Uint8Array, text: string): void {
-    this.#tell({ type: 'command', atUs: this.#nowUs(), direction, data: base64(bytes), text });
+  command(direction: 'sent' | 'received', bytes: Uint8Array, text: string, peer?: string): void {
+    const record = { type: 'command', atUs: this.#nowUs(), direction, data: base64(bytes), text } as const;
+    this.#tell(peer === undefined ? record : { ...record, peer });
+  }
+
+  /** Bytes that pass through this process, and whose they are. */
+  bytes(direction: 'sent' | 'received', bytes: Uint8Array, peer: string | undefined): void {
+    const record = { type: 'data', atUs: this.#nowUs(), direction, data: base64(bytes) } as const;
+    this.#tell(peer === undefined ? record : { ...record, peer });
   }
 
   event(text: string): void {

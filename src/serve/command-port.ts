@@ -3,11 +3,13 @@
 import type { Socket } from 'node:net';
 import { ClientGate, type ClientGateOptions } from './client-gate.js';
 import type { PortEvent } from './port-server.js';
+import type { PortTrace } from './port-trace.js';
 import { RealComClient } from './real-com-client.js';
 import type { SharedLine } from './shared-line.js';
 
 export interface CommandPortOptions extends Omit<ClientGateOptions, 'admitted' | 'refused'> {
   readonly line: SharedLine;
+  readonly trace?: PortTrace | undefined;
   event(event: PortEvent): void;
   /** A client is gone; what it did to the line is not undone yet. */
   left(): void;
@@ -48,10 +50,11 @@ export class CommandPort {
   }
 
   #admitted(socket: Socket, peer: string): void {
-    const { clock, line, aliveCheckMs, event } = this.#o;
+    const { clock, line, trace, aliveCheckMs, event } = this.#o;
     const client: RealComClient = new RealComClient({
       clock,
       line,
+      trace,
       peer,
       faults: NO_FAULTS,
       notifyDelayMs: NOTIFY_DELAY_MS,

@@ -5,6 +5,7 @@ import type { Fault } from '../base/fault.js';
 import type { PackingRules } from '../config/packing.js';
 import type { Uart } from '../uart/uart.js';
 import type { ListenHints } from './listener.js';
+import type { PortTrace } from './port-trace.js';
 import type { ClientEvent, SocketKind } from './real-com-client.js';
 
 export type PortEvent =
@@ -34,6 +35,7 @@ export interface PortServerOptions {
   readonly admits?: (address: string) => boolean;
   readonly hints?: ListenHints;
   event?(event: PortEvent): void;
+  readonly trace?: PortTrace | undefined;
 }
 
 /** Of modes that several clients may share. */

@@ -5,11 +5,13 @@
 import { isIPv6, type Socket } from 'node:net';
 import type { Clock, Timer } from '../base/clock.js';
 import { messageOf } from '../base/fault.js';
-import { describeFrame } from '../protocol/realcom/describe.js';
+import { describeCommand, describeFrame } from '../protocol/realcom/describe.js';
 import { DeviceEngine, type DeviceOutput } from '../protocol/realcom/device.js';
+import type { Frame } from '../protocol/realcom/messages.js';
 import type { LineReport, LineRequest, LineSettings } from '../serial/line.js';
 import { type AnswerFaults, CommandSender } from './command-sender.js';
 import { DataIntake } from './data-intake.js';
+import type { PortTrace } from './port-trace.js';
 import type { LineClient, LineShare, SharedLine } from './shared-line.js';
 
 export type SocketKind = 'command' | 'data';
@@ -20,12 +22,13 @@ export type ClientEvent =
   | { readonly type: 'note'; readonly text: string }
   /** It sent what its protocol does not have; ignored. */
   | { readonly type: 'malformed'; readonly peer: string }
-  /** A frame to the host; `text` as in a trace. */
-  | { readonly type: 'frame'; readonly bytes: Uint8Array; readonly text: string };
+  /** A frame to the host; undefined: the preamble. */
+  | { readonly type: 'frame'; readonly bytes: Uint8Array; readonly frame: Frame | undefined };
 
 export interface ClientOptions {
   readonly clock: Clock;
   readonly line: SharedLine;
+  readonly trace?: PortTrace | undefined;
   readonly peer: string;
   readonly faults: AnswerFaults;
   readonly notifyDelayMs: number;
@@ -40,6 +43,10 @@ export interface ClientOptions {
   /** At most once: both sockets are being destroyed. */
   ended(reason: string): void;
 }
+
+/** As in a trace. */
+export const frameText = (frame: Frame | undefined): string =>
+  frame === undefined ? 'preamble' : describeFrame(frame);
 
 export class RealComClient implements LineClient {
   readonly peer: string;
@@ -56,6 +63,9 @@ export class RealComClient implements LineClient {
   #sender: CommandSender | undefined;
   #data: Socket | undefined;
   #intake: DataIntake | undefined;
+  /** Of a socket that is gone too. */
+  #dataPlace = '';
+  #commandPlace = '';
   #reports: LineReport[] = [];
   #asked: 'tx' | 'rx' | undefined;
   #performing = false;
@@ -71,6 +81,10 @@ export class RealComClient implements LineClient {
       modemLines: this.#share.modemLines,
       preamble: isIPv6(options.peer) && !options.peer.startsWith('::ffff:') ? 'auto' : 'off',
       maxMissedPolls: options.maxMissedPolls,
+      heard: ({ command, bytes }) => {
+        const { trace } = this.#options;
+        if (trace?.on) trace.command('sent', bytes, describeCommand(command), this.#commandPlace);
+      },
     });
     if (options.pairTimeoutMs !== undefined)
       this.#arm('pair', options.pairTimeoutMs, () => this.end('its second connection did not come'));
@@ -104,6 +118,10 @@ export class RealComClient implements LineClient {
     return this.#intake !== undefined && !this.#ended;
   }
 
+  get place(): string {
+    return this.#dataPlace;
+  }
+
   /** Bytes of the line that it did not get, because it did not read. */
   get dropped(): number {
     return this.#share.dropped;
@@ -115,11 +133,14 @@ export class RealComClient implements LineClient {
     socket.on('error', (error) => this.end(`${kind} connection: ${messageOf(error)}`));
     socket.on('close', () => this.end(`${kind} connection lost`));
     if (this.#options.aliveCheckMs > 0) socket.setKeepAlive(true, this.#options.aliveCheckMs);
+    const place = `${this.peer}:${socket.remotePort ?? 0}`;
     if (kind === 'data') {
       this.#data = socket;
+      this.#dataPlace = place;
       this.#intake = new DataIntake(socket, this.#share);
     } else {
       this.#command = socket;
+      this.#commandPlace = place;
       this.#sender = new CommandSender(socket, this.#options.clock, this.#options.faults);
       socket.on('data', (bytes: Uint8Array) => {
         if (!this.#options.faults.mute) this.#perform(this.#engine.receive(bytes));
@@ -209,11 +230,8 @@ export class RealComClient implements LineClient {
   #performNow(output: Exclude<DeviceOutput, { type: 'take-data' | 'request' }>): void {
     switch (output.type) {
       case 'write':
-        this.#options.event({
-          type: 'frame',
-          bytes: output.bytes,
-          text: output.frame === undefined ? 'preamble' : describeFrame(output.frame),
-        });
+        this.#options.event({ type: 'frame', bytes: output.bytes, frame: output.frame });
+        this.#show(output);
         this.#sender?.send(output.bytes);
         return;
       case 'queue':
@@ -236,6 +254,12 @@ export class RealComClient implements LineClient {
       default:
         output satisfies never;
     }
+  }
+
+  #show({ bytes, frame }: Extract<DeviceOutput, { type: 'write' }>): void {
+    const { trace } = this.#options;
+    if (!trace?.on) return;
+    trace.command('received', bytes, frameText(frame), this.#commandPlace);
   }
 
   async #request(request: LineRequest): Promise<void> {

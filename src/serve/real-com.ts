@@ -70,11 +70,12 @@ export class RealComPort implements PortServer {
   readonly counts = { data: 0, command: 0, paired: 0 };
 
   constructor(options: RealComOptions) {
-    const { clock, uart, packing, maxConnection = 1, ignoreJammedIp = false } = options;
+    const { clock, uart, packing, trace, maxConnection = 1, ignoreJammedIp = false } = options;
     this.#options = options;
     this.#line = new SharedLine({
       uart,
       ignoreJammedIp,
+      trace,
       driverControl: options.allowDriverControl ?? maxConnection === 1,
       packing: packing && new Packing(packing, clock),
       failed: (fault) => {
@@ -256,6 +257,7 @@ export class RealComPort implements PortServer {
     const client: RealComClient = new RealComClient({
       clock: this.#options.clock,
       line: this.#line,
+      trace: this.#options.trace,
       peer,
       faults: this.answers,
       notifyDelayMs: this.#options.notifyDelayMs ?? 5,

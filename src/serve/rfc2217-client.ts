@@ -5,11 +5,14 @@
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../base/clock.js';
 import { messageOf } from '../base/fault.js';
+import { describeComPort } from '../protocol/rfc2217/describe.js';
+import { type ComPortMessage, encodeComPort, type Sender } from '../protocol/rfc2217/messages.js';
 import { ServerEngine, type ServerOutput } from '../protocol/rfc2217/server.js';
 import { escapeData } from '../protocol/telnet/encoder.js';
 import type { LineReport, LineRequest, OutputLines } from '../serial/line.js';
 import type { Uart } from '../uart/uart.js';
 import type { LineOutput } from './line-output.js';
+import type { PortTrace } from './port-trace.js';
 
 export type Rfc2217ClientEvent =
   | { readonly type: 'request'; readonly request: LineRequest; readonly refused: boolean }
@@ -26,6 +29,9 @@ export interface Rfc2217ClientOptions {
   /** What comes from the port is a packet each time: no two in one segment. */
   readonly packets: boolean;
   readonly peer: string;
+  /** Its address and port. */
+  readonly place: string;
+  readonly trace: PortTrace | undefined;
   event(event: Rfc2217ClientEvent): void;
   /** At most once: the socket is gone, or being destroyed. */
   ended(reason: string): void;
@@ -75,7 +81,13 @@ export class Rfc2217Client {
     this.#o = options;
     this.peer = peer;
     this.sinceMs = clock.wallTime();
-    this.#engine = new ServerEngine({ signature, settings: uart.settings, lines, modemLines: uart.modemLines });
+    this.#engine = new ServerEngine({
+      signature,
+      settings: uart.settings,
+      lines,
+      modemLines: uart.modemLines,
+      passed: (from, message) => this.#show(from, message),
+    });
     let reason: string | undefined;
     socket.on('error', (error) => {
       reason = messageOf(error);
@@ -85,6 +97,10 @@ export class Rfc2217Client {
     this.#perform(this.#engine.start());
     // Last: a socket that has bytes already is read from here on.
     socket.on('readable', () => this.#pull());
+  }
+
+  get place(): string {
+    return this.#o.place;
   }
 
   get ended(): boolean {
@@ -230,6 +246,8 @@ export class Rfc2217Client {
         this.#o.event({ type: 'malformed', peer: this.peer });
         return;
       case 'com-port':
+        if (this.#o.trace?.on) this.#o.trace.event(`${this.#o.place} speaks RFC 2217`);
+        return;
       case 'signature':
         return;
       default:
@@ -237,11 +255,20 @@ export class Rfc2217Client {
     }
   }
 
+  #show(from: Sender, message: ComPortMessage): void {
+    const { trace, place } = this.#o;
+    if (!trace?.on) return;
+    const direction = from === 'client' ? 'sent' : 'received';
+    trace.command(direction, encodeComPort(message, from), describeComPort(message), place);
+  }
+
   #endRun(): void {
     const [first, ...more] = this.#run;
     if (first === undefined) return;
     const bytes = more.length === 0 ? first : Buffer.concat(this.#run);
     this.#run = [];
+    const { trace, place } = this.#o;
+    if (trace?.on) trace.bytes('sent', bytes, place);
     this.#o.output.write(bytes);
     if (this.#o.output.waiting > SUSPEND_BYTES && !this.#askedToSuspend) this.#askToSuspend(true);
   }

@@ -72,7 +72,7 @@ export class Rfc2217Port implements PortServer {
     const packing = this.#packing;
     packing?.start(
       () => this.#uart.settings,
-      (packet) => this.#client?.fromPort(packet),
+      (packet) => this.#give(packet),
     );
     try {
       await this.#uart.open({
@@ -107,9 +107,16 @@ export class Rfc2217Port implements PortServer {
 
   /** What the line says while nobody is there is nobody's. */
   #received(bytes: Uint8Array): void {
-    if (this.#client === undefined || this.#client.ended) return;
-    if (this.#packing === undefined) this.#client.fromPort(bytes);
-    else this.#packing.take(bytes);
+    const heard = this.#client !== undefined && !this.#client.ended;
+    if (this.#packing !== undefined && heard) this.#packing.take(bytes);
+    else this.#give(bytes);
+  }
+
+  #give(bytes: Uint8Array): void {
+    const client = this.#client?.ended === false ? this.#client : undefined;
+    const { trace } = this.#options;
+    if (trace?.on) trace.bytes('received', bytes, client?.place);
+    client?.fromPort(bytes);
   }
 
   get #freeLines(): OutputLines {
@@ -137,6 +144,7 @@ export class Rfc2217Port implements PortServer {
     if (aliveCheckMs > 0) socket.setKeepAlive(true, aliveCheckMs);
     // As open(2) does with a port of this machine.
     this.#uart.request({ type: 'lines', lines: UP }).catch((error: unknown) => this.#note(error));
+    const place = `${peer}:${socket.remotePort ?? 0}`;
     const client: Rfc2217Client = new Rfc2217Client(socket, {
       clock,
       uart: this.#uart,
@@ -145,11 +153,13 @@ export class Rfc2217Port implements PortServer {
       signature,
       packets: this.#packing !== undefined,
       peer,
+      place,
+      trace: this.#options.trace,
       event: (event) => this.#tell(event),
       ended: (reason) => void this.#left(client, reason),
     });
     this.#client = client;
-    this.#tell({ type: 'connected', kind: 'data', peer: `${peer}:${socket.remotePort ?? 0}` });
+    this.#tell({ type: 'connected', kind: 'data', peer: place });
   }
 
   /** Nothing of this client reaches the next one: no byte, no break, no raised line. */

@@ -5,6 +5,7 @@ import type { Fault } from '../base/fault.js';
 import type { LineReport, LineRequest, LineSettings, ModemLines, OutputLines } from '../serial/line.js';
 import type { Uart } from '../uart/uart.js';
 import type { Packing } from './packing.js';
+import type { PortTrace } from './port-trace.js';
 
 /** The port as one client has it: open already, and perhaps not its alone. */
 export type PortLine = Omit<Uart, 'open' | 'close'>;
@@ -21,6 +22,8 @@ export interface LineClient {
   readonly unsent: number;
   /** What the line says reaches it: one that has commands only, so far or ever, gets no bytes. */
   readonly hears: boolean;
+  /** Its address and the port of its data connection. */
+  readonly place: string;
 }
 
 export interface SharedLineOptions {
@@ -31,6 +34,7 @@ export interface SharedLineOptions {
   readonly driverControl: boolean;
   /** How bytes of the line are put together; absent: as they come. */
   readonly packing?: Packing | undefined;
+  readonly trace?: PortTrace | undefined;
   failed(fault: Fault): void;
   /** A byte went in either direction. */
   active?(): void;
@@ -72,6 +76,7 @@ export class SharedLine {
         if (packing === undefined) this.#distribute(bytes);
         // What would wait there is for nobody, and not for the next client.
         else if (this.#heard) packing.take(bytes);
+        else this.#show(bytes);
       },
       report: (report) => {
         for (const { client } of this.#shares) client.report(report);
@@ -117,7 +122,11 @@ export class SharedLine {
       return 0;
     }
     const taken = this.#o.uart.write(bytes);
-    if (taken > 0) this.#o.active?.();
+    if (taken > 0) {
+      this.#o.active?.();
+      const { trace } = this.#o;
+      if (trace?.on) trace.bytes('sent', bytes.subarray(0, taken), share.client.place);
+    }
     if (taken < bytes.length && first === undefined) this.#waiting.push(share);
     if (taken === bytes.length && first === share) this.#waiting.shift();
     return taken;
@@ -150,9 +159,26 @@ export class SharedLine {
     }
   }
 
+  #loses(share: LineShare): boolean {
+    return this.#o.ignoreJammedIp && share.client.unsent > UNREAD_LIMIT;
+  }
+
+  /** To who looks on. */
+  #show(bytes: Uint8Array): void {
+    const { trace } = this.#o;
+    if (!trace?.on) return;
+    const hearing = [...this.#shares].filter(({ client }) => client.hears);
+    const given = hearing.filter((share) => !this.#loses(share)).map(({ client }) => client.place);
+    trace.bytes('received', bytes, given.length === 0 ? undefined : given.join(', '));
+    for (const share of hearing) {
+      if (this.#loses(share)) trace.event(`${share.client.place} does not read: ${bytes.length} bytes are lost to it`);
+    }
+  }
+
   #distribute(bytes: Uint8Array): void {
+    this.#show(bytes);
     for (const share of this.#shares) {
-      if (this.#o.ignoreJammedIp && share.client.unsent > UNREAD_LIMIT) share.dropped += bytes.length;
+      if (this.#loses(share)) share.dropped += bytes.length;
       else share.client.received(bytes);
     }
   }

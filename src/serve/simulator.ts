@@ -3,7 +3,6 @@
 // One process, any number of them; it says what happens through a Log and never prints.
 import { type Clock, SystemClock } from '../base/clock.js';
 import { type Log, silentLog } from '../base/log.js';
-import { formatFlowControl, formatSettings } from '../serial/format.js';
 import type { LineRequest } from '../serial/line.js';
 import { LoopbackUart } from '../uart/loopback.js';
 import type { UartObserver } from '../uart/observer.js';
@@ -11,6 +10,8 @@ import { ProgramUart } from '../uart/program.js';
 import { DeviceServer, type DeviceServerOptions } from './device-server.js';
 import type { PortEvent } from './port-server.js';
 import type { RealComPort } from './real-com.js';
+import { frameText } from './real-com-client.js';
+import { describeRequest } from './request-text.js';
 
 type Tuning = Pick<
   DeviceServerOptions,
@@ -132,7 +133,7 @@ function logEvent(log: Log, n: number, event: PortEvent, verbose: boolean): void
     case 'malformed':
       break;
     case 'frame':
-      if (verbose) log.log('info', `${port}: -> ${event.text}`);
+      if (verbose) log.log('info', `${port}: -> ${frameText(event.frame)}`);
       break;
     default:
       event satisfies never;
@@ -141,29 +142,4 @@ function logEvent(log: Log, n: number, event: PortEvent, verbose: boolean): void
 
 function isLineChange(request: LineRequest): boolean {
   return request.type === 'settings' || request.type === 'lines' || request.type === 'break';
-}
-
-export function describeRequest(request: LineRequest): string {
-  switch (request.type) {
-    case 'settings': {
-      const flow = formatFlowControl(request.settings.flowControl);
-      return `${formatSettings(request.settings)} flow ${flow} ${lines(request.lines)}`;
-    }
-    case 'lines':
-      return lines(request.lines);
-    case 'break':
-      return `break ${request.on ? 'on' : 'off'}`;
-    case 'flush':
-      return `flush ${request.queue}`;
-    case 'transmitter':
-      return `transmitter ${request.on ? 'on' : 'off'}`;
-    case 'fifo':
-      return `fifo ${request.bytes}`;
-    default:
-      return request satisfies never;
-  }
-}
-
-function lines({ dtr, rts }: { readonly dtr: boolean; readonly rts: boolean }): string {
-  return `dtr ${dtr ? 'on' : 'off'} rts ${rts ? 'on' : 'off'}`;
 }

@@ -47,12 +47,13 @@ export class TcpServerPort implements PortServer {
   #closed = false;
 
   constructor(options: TcpServerOptions) {
-    const { clock, uart, packing, inactivityMs = 0, ignoreJammedIp = false } = options;
+    const { clock, uart, packing, trace, inactivityMs = 0, ignoreJammedIp = false } = options;
     this.#options = options;
     this.#inactivity = new Inactivity(clock, inactivityMs, () => this.#inactive());
     this.#line = new SharedLine({
       uart,
       ignoreJammedIp,
+      trace,
       driverControl: options.commandPort !== undefined,
       packing: packing && new Packing(packing, clock),
       failed: (fault) => this.#tell({ type: 'failed', fault }),
@@ -82,6 +83,7 @@ export class TcpServerPort implements PortServer {
         ...common,
         port: commandPort,
         line: this.#line,
+        trace,
         event: (event) => this.#tell(event),
         left: () => this.#commanderLeft(),
       });
@@ -125,7 +127,9 @@ export class TcpServerPort implements PortServer {
 
   #admitted(socket: Socket, address: string): void {
     if (this.#clients.size === 0) this.#lines(UP);
+    const place = `${address}:${socket.remotePort ?? 0}`;
     const share = this.#line.join({
+      place,
       received: (bytes) => client.intake.fromPort(bytes),
       report: () => {}, // raw TCP has no word for it
       writable: () => client.intake.portWritable(),
@@ -140,7 +144,7 @@ export class TcpServerPort implements PortServer {
       reason = messageOf(error);
     });
     socket.on('close', () => this.#left(client, reason));
-    this.#tell({ type: 'connected', kind: 'data', peer: `${address}:${socket.remotePort ?? 0}` });
+    this.#tell({ type: 'connected', kind: 'data', peer: place });
     // Last: a socket that has bytes already is read from here on.
     const client: Client = {
       socket,

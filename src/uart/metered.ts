@@ -1,4 +1,5 @@
-// A port that counts what passes: bytes, line errors, breaks, and how long ago the last byte was. Changes nothing.
+// A port that counts what passes: bytes, line errors, breaks, and how long ago the last byte was; and that tells who looks on
+// what the line was asked and what it told. Changes nothing.
 import type { Clock } from '../base/clock.js';
 import type { LineReport, LineRequest, LineSettings, ModemLines, OutputLines } from '../serial/line.js';
 import type { Uart, UartEvents } from './uart.js';
@@ -16,6 +17,14 @@ export interface LineMeter {
   breaks: number;
 }
 
+/** Who looks on. Called only while `on`. */
+export interface LineWatch {
+  readonly on: boolean;
+  /** It has been carried out, or refused. */
+  requested(request: LineRequest, done: boolean): void;
+  reported(report: LineReport): void;
+}
+
 export function newMeter(): LineMeter {
   const none = { lastTransmittedMs: undefined, lastReceivedMs: undefined };
   return { transmitted: 0, received: 0, ...none, parity: 0, framing: 0, overrun: 0, breaks: 0 };
@@ -25,12 +34,14 @@ export class MeteredUart implements Uart {
   readonly #uart: Uart;
   readonly #meter: LineMeter;
   readonly #clock: Clock;
+  readonly #watch: LineWatch | undefined;
 
   /** @param meter goes on counting over the uarts that it is given to, one after the other */
-  constructor(uart: Uart, meter: LineMeter, clock: Clock) {
+  constructor(uart: Uart, meter: LineMeter, clock: Clock, watch?: LineWatch) {
     this.#uart = uart;
     this.#meter = meter;
     this.#clock = clock;
+    this.#watch = watch;
   }
 
   get name(): string {
@@ -67,13 +78,14 @@ export class MeteredUart implements Uart {
       },
       report: (report) => {
         this.#count(report);
+        if (this.#watch?.on) this.#watch.reported(report);
         events.report(report);
       },
     });
   }
 
   request(request: LineRequest): Promise<boolean> {
-    return this.#uart.request(request);
+    return this.#watch?.on ? this.#watched(request, this.#watch) : this.#uart.request(request);
   }
 
   write(bytes: Uint8Array): number {
@@ -93,6 +105,12 @@ export class MeteredUart implements Uart {
 
   close(): Promise<void> {
     return this.#uart.close();
+  }
+
+  async #watched(request: LineRequest, watch: LineWatch): Promise<boolean> {
+    const done = await this.#uart.request(request);
+    if (watch.on) watch.requested(request, done);
+    return done;
   }
 
   #count(report: LineReport): void {

@@ -138,6 +138,10 @@ export class FakeDaemon implements DaemonControl {
     return () => this.tracers.delete(listener);
   }
 
+  traceSerialPort(port: number, listener: (record: TraceRecord) => void): () => void {
+    return this.trace(`serial port ${port}`, listener);
+  }
+
   set(view: PortView): void {
     this.views.set(view.name, view);
     this.emit({ type: 'port', port: view });
@@ -150,4 +154,27 @@ export class FakeDaemon implements DaemonControl {
   traced(record: TraceRecord): void {
     for (const tracer of this.tracers.keys()) tracer(record);
   }
+}
+
+export function serialPortView(port: number): SerialPortView {
+  return {
+    port,
+    device: `/dev/ttyS${port - 1}`,
+    mode: 'tcp-server',
+    state: 'up',
+    since: '2026-01-31T12:00:00.000Z',
+    reason: null,
+    listen: '127.0.0.1',
+    tcpPorts: [4000 + port],
+    accessibleIps: [],
+    clients: [],
+    settings: { format: '9600,8N1', flowControl: 'none' },
+    lines: { dtr: true, rts: true, cts: true, dsr: true, dcd: true, ri: false },
+    lineErrors: { parity: 0, framing: 0, overrun: 0, breaks: 0 },
+    transmitted: { bytes: 0, lastByteAgeMs: null },
+    received: { bytes: 0, lastByteAgeMs: null },
+    connects: 0,
+    refused: { busy: 0, denied: 0 },
+    malformed: 0,
+  };
 }

@@ -4,6 +4,7 @@ import type { ResolvedSerialPort } from '../../config/resolved.js';
 import { AccessList } from '../../serve/access-list.js';
 import type { ListenHints } from '../../serve/listener.js';
 import type { PortEvent, PortServer } from '../../serve/port-server.js';
+import type { PortTrace } from '../../serve/port-trace.js';
 import { RealComPort } from '../../serve/real-com.js';
 import { Rfc2217Port } from '../../serve/rfc2217.js';
 import { TcpServerPort } from '../../serve/tcp-server.js';
@@ -27,13 +28,19 @@ export function servedFactories(clock: Clock): Pick<ServedPortsOptions, 'makeUar
     makeUart: ({ device, settings, rs485 }) =>
       new SerialPortUart({ device, settings, clock, ...(rs485 ? { rs485: RS485 } : {}) }),
 
-    makeServer: (config: ResolvedSerialPort, uart: Uart, event: (event: PortEvent) => void): PortServer | undefined => {
+    makeServer: (
+      config: ResolvedSerialPort,
+      uart: Uart,
+      event: (event: PortEvent) => void,
+      trace: PortTrace,
+    ): PortServer | undefined => {
       const { served, listen, accessibleIps, aliveCheckMs, connectionGoesDown, packing } = config;
       const access = new AccessList(accessibleIps);
       const common = {
         clock,
         uart,
         event,
+        trace,
         address: listen,
         hints: hints(config),
         admits: (address: string) => access.admits(address),

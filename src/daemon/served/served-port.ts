@@ -7,15 +7,18 @@ import { asFault, type Fault } from '../../base/fault.js';
 import type { Log } from '../../base/log.js';
 import type { ResolvedSerialPort } from '../../config/resolved.js';
 import type { PortEvent, PortServer } from '../../serve/port-server.js';
+import type { PortTrace } from '../../serve/port-trace.js';
 import { MeteredUart, newMeter } from '../../uart/metered.js';
 import type { Uart } from '../../uart/uart.js';
 import { QuietLog } from './quiet-log.js';
 import { type Counts, portText, serialPortView } from './serial-port-view.js';
+import type { ServedTrace } from './served-trace.js';
 
 export interface ServedPortOptions {
   readonly config: ResolvedSerialPort;
   readonly clock: Clock;
   readonly log: Log;
+  readonly trace: ServedTrace;
   /** A closed one, each time. */
   readonly makeUart: (config: ResolvedSerialPort) => Uart;
   /** undefined where the mode is disabled. */
@@ -23,6 +26,7 @@ export interface ServedPortOptions {
     config: ResolvedSerialPort,
     uart: Uart,
     event: (event: PortEvent) => void,
+    trace: PortTrace,
   ) => PortServer | undefined;
 }
 
@@ -70,6 +74,7 @@ export class ServedPort {
     this.#retry?.cancel();
     await this.#work;
     await this.#server?.close();
+    if (this.#o.trace.on) this.#o.trace.event('the port is not offered any more, or not so');
     this.#quiet.close();
   }
 
@@ -89,9 +94,9 @@ export class ServedPort {
   }
 
   async #open(): Promise<void> {
-    const { config, clock, makeUart, makeServer } = this.#o;
-    const uart = new MeteredUart(makeUart(config), this.#meter, clock);
-    const server = makeServer(config, uart, (event) => this.#happened(server, event));
+    const { config, clock, trace, makeUart, makeServer } = this.#o;
+    const uart = new MeteredUart(makeUart(config), this.#meter, clock, trace);
+    const server = makeServer(config, uart, (event) => this.#happened(server, event), trace);
     if (server === undefined) return;
     this.#lostEarly = undefined;
     try {
@@ -115,7 +120,8 @@ export class ServedPort {
   }
 
   #happened(server: PortServer | undefined, event: PortEvent): void {
-    const { config, log } = this.#o;
+    const { config, log, trace } = this.#o;
+    if (trace.on) trace.happened(event);
     const port = portText(config);
     switch (event.type) {
       case 'connected':
@@ -185,6 +191,8 @@ export class ServedPort {
   #become(state: SerialPortView['state']): void {
     if (this.#state === state) return;
     this.#state = state;
+    const { trace } = this.#o;
+    if (trace.on) trace.event(state === 'waiting' ? `waiting: ${this.#fault?.fault.message ?? ''}` : state);
     this.#since = this.#now();
   }
 

@@ -1,15 +1,18 @@
 // All serial ports of this machine that the configuration offers, wanted against running. An unchanged port is not touched.
-import type { ReloadResult, SerialPortView } from '../../api/types.js';
+import type { ReloadResult, SerialPortView, TraceRecord } from '../../api/types.js';
 import { type ResolvedSerialPort, sameSerialPort } from '../../config/resolved.js';
 import { ServedPort, type ServedPortOptions } from './served-port.js';
+import { ServedTrace } from './served-trace.js';
 
-export type ServedPortsOptions = Omit<ServedPortOptions, 'config'>;
+export type ServedPortsOptions = Omit<ServedPortOptions, 'config' | 'trace'>;
 
 type Changes = Pick<ReloadResult, 'added' | 'removed' | 'changed' | 'unchanged'>;
 
 export class ServedPorts {
   readonly #o: ServedPortsOptions;
   readonly #ports = new Map<number, ServedPort>();
+  /** By number: who traces a port goes on when it is changed, and when it is taken away and comes again. */
+  readonly #traces = new Map<number, ServedTrace>();
   #work: Promise<void> = Promise.resolve();
 
   constructor(options: ServedPortsOptions) {
@@ -43,7 +46,7 @@ export class ServedPorts {
     for (const config of wanted) {
       if (this.#ports.has(config.port)) continue;
       if (!known.has(config.port)) result?.added.push(nameOf(config.port));
-      const port = new ServedPort({ ...this.#o, config });
+      const port = new ServedPort({ ...this.#o, config, trace: this.#trace(config.port) });
       this.#ports.set(config.port, port);
       coming.push(port.start());
     }
@@ -52,6 +55,24 @@ export class ServedPorts {
 
   views(): SerialPortView[] {
     return [...this.#ports.values()].map((port) => port.view()).sort((a, b) => a.port - b.port);
+  }
+
+  /** What is told first is how the port is now. Returns how to end it. */
+  trace(number: number, listener: (record: TraceRecord) => void): () => void {
+    const trace = this.#trace(number);
+    const end = trace.add(listener);
+    const view = this.#ports.get(number)?.view();
+    if (view !== undefined) listener(trace.stateOf(view));
+    return end;
+  }
+
+  #trace(number: number): ServedTrace {
+    let trace = this.#traces.get(number);
+    if (trace === undefined) {
+      trace = new ServedTrace(this.#o.clock);
+      this.#traces.set(number, trace);
+    }
+    return trace;
   }
 
   /** Where clients can connect at present. */

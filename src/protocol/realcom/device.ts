@@ -71,6 +71,8 @@ export interface DeviceOptions {
   readonly preamble?: 'auto' | 'on' | 'off';
   /** POLLINGs without any sign of life after which the connection is closed; 0: never. */
   readonly maxMissedPolls?: number;
+  /** Each command as it comes, for traces; before anything is done about it. */
+  readonly heard?: (command: DecodedCommand) => void;
 }
 
 const ALL_LOW: ModemLines = { cts: false, dsr: false, dcd: false, ri: false };
@@ -88,6 +90,7 @@ type Waiting =
 export class DeviceEngine {
   readonly #decoder = new CommandDecoder();
   readonly #maxMissedPolls: number;
+  readonly #heard: ((command: DecodedCommand) => void) | undefined;
   #preamble: 'auto' | 'on' | 'off';
   #preambleBytes: Uint8Array = new Uint8Array(0);
   #waiting: Waiting | undefined;
@@ -109,6 +112,7 @@ export class DeviceEngine {
     this.#lines = options.modemLines ?? ALL_LOW;
     this.#preamble = options.preamble ?? 'off';
     this.#maxMissedPolls = options.maxMissedPolls ?? 3;
+    this.#heard = options.heard;
   }
 
   /** A PORT_INIT has been answered. */
@@ -240,7 +244,9 @@ export class DeviceEngine {
   }
 
   #accept(decoded: readonly DecodedCommand[], outputs: DeviceOutput[]): void {
-    for (const { command } of decoded) {
+    for (const one of decoded) {
+      const { command } = one;
+      this.#heard?.(one);
       this.#missedPolls = 0; // any command is a sign of life
       if (command.type !== 'ALIVE') this.#commands.push(command);
     }

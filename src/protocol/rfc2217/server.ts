@@ -5,7 +5,7 @@ import type { LineReport, LineRequest, LineSettings, ModemLines, OutputLines, Qu
 import { TELNET_OPTION } from '../telnet/constants.js';
 import { type EndpointOutput, TelnetEndpoint } from '../telnet/endpoint.js';
 import { CONTROL, controlSubject, LINE_STATE, MODEM_STATE, PURGE } from './constants.js';
-import { type ComPortMessage, decodeComPort, encodeComPort } from './messages.js';
+import { type ComPortMessage, decodeComPort, encodeComPort, type Sender } from './messages.js';
 import { flowState, lineStateOf, modemStateOf, parityCode, stopCode, withCommand } from './settings.js';
 
 export type ServerOutput =
@@ -30,6 +30,8 @@ export interface ServerState {
 
 export interface ServerOptions extends ServerState {
   readonly signature: string;
+  /** Each message as it comes and as it is answered, for traces. */
+  readonly passed?: ((from: Sender, message: ComPortMessage) => void) | undefined;
 }
 
 const { BINARY, ECHO, SGA, COM_PORT: COM } = TELNET_OPTION;
@@ -49,6 +51,7 @@ interface Pending {
 export class ServerEngine {
   readonly #telnet = new TelnetEndpoint({ local: [BINARY, SGA, ECHO, COM], remote: [BINARY, SGA, COM] });
   readonly #signature: string;
+  readonly #passed: ServerOptions['passed'];
   #settings: LineSettings;
   #lines: OutputLines;
   #modemLines: ModemLines;
@@ -62,8 +65,9 @@ export class ServerEngine {
   /** Where in them to go on. */
   #next = 0;
 
-  constructor({ signature, settings, lines, modemLines }: ServerOptions) {
+  constructor({ signature, settings, lines, modemLines, passed }: ServerOptions) {
     this.#signature = signature;
+    this.#passed = passed;
     this.#settings = settings;
     this.#lines = lines;
     this.#modemLines = modemLines;
@@ -174,6 +178,7 @@ export class ServerEngine {
   }
 
   #command(message: ComPortMessage): ServerOutput[] {
+    this.#passed?.('client', message);
     switch (message.name) {
       case 'SIGNATURE':
         return message.text === '' ? [this.#answer(message)] : [{ type: 'signature', text: message.text }];
@@ -273,6 +278,7 @@ export class ServerEngine {
   }
 
   #write(message: ComPortMessage): ServerOutput {
+    this.#passed?.('server', message);
     return { type: 'write', bytes: encodeComPort(message, 'server') };
   }
 }

@@ -8,7 +8,7 @@ import { DaemonClient } from '../../../src/api/client.js';
 import type { TraceRecord, WatchEvent } from '../../../src/api/types.js';
 import { silentLog } from '../../../src/base/log.js';
 import { ControlServer } from '../../../src/control/server.js';
-import { FakeDaemon, portView } from '../../support/fake-daemon.js';
+import { FakeDaemon, portView, serialPortView } from '../../support/fake-daemon.js';
 
 let folder: string;
 let path: string;
@@ -126,6 +126,22 @@ describe('the contract', () => {
     }
     expect(seen).toEqual(['ttyNP0 up', 'ttyNP1 idle', 'ttyNP1 connecting', 'removed', 'reload']);
     await until(() => daemon.watchers.size === 0);
+  });
+
+  test('trace of a serial port, by its number; of one that is not there it is an error', async () => {
+    const stop = new AbortController();
+    daemon.serial = [serialPortView(7)];
+    const record: TraceRecord = { type: 'data', atUs: 1, direction: 'sent', data: 'QUI=', peer: '192.0.2.1:40000' };
+    const reading = client.traceSerialPort(7, stop.signal).next();
+    await until(() => daemon.tracers.size === 1);
+    expect([...daemon.tracers.values()]).toEqual(['serial port 7']);
+    daemon.traced(record);
+    expect((await reading).value).toEqual(record);
+    stop.abort();
+    await until(() => daemon.tracers.size === 0);
+    const none = client.traceSerialPort(8).next();
+    await expect(none).rejects.toMatchObject({ code: 'NO_SUCH_TTY', message: 'no serial port 8' });
+    expect(daemon.tracers.size).toBe(0);
   });
 
   test('trace of an alias ends when the server ends', async () => {

@@ -83,6 +83,9 @@ describe('trace', () => {
       text: 'FLUSH both',
     } as const;
     expect(recordLines(command, hex)).toEqual(['12:00:01.234 > [FLUSH both] 140102']);
+    expect(recordLines({ ...command, peer: '192.0.2.1:40000' }, hex)).toEqual([
+      '12:00:01.234 > 192.0.2.1:40000 [FLUSH both] 140102',
+    ]);
     expect(recordLines({ type: 'event', atUs: at, text: 'connected' }, hex)).toEqual(['12:00:01.234 - connected']);
     expect(recordLines({ type: 'dropped', atUs: at, bytes: 99 }, hex)[0]).toContain('! 99 bytes are missing');
   });
