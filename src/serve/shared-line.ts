@@ -102,7 +102,7 @@ export class SharedLine {
     return share;
   }
 
-  /** What a share does, in the port's name. */
+  // what a share does, in the port's name
 
   leave(share: LineShare): void {
     if (!this.#shares.delete(share)) return;

@@ -1,37 +1,14 @@
 // Our RFC 2217 server and peers that say anything: floods, garbage, mirrors, connections by the thousand. Asserted on what
 // leaves the line, what the next client gets, and what stays in memory.
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { escapeData } from '../../src/protocol/telnet/encoder.js';
-import { eventually } from '../contract/link-contract.js';
 import { heapUsed } from '../support/heap.js';
-import { hex, RawPeer } from '../support/raw-peer.js';
-import { agreedClient, com } from '../support/rfc2217-raw-client.js';
-import { openAndDrop, Rfc2217Served, type ServedOptions } from '../support/rfc2217-served.js';
+import { hex, type RawPeer } from '../support/raw-peer.js';
+import { com } from '../support/rfc2217-raw-client.js';
+import { openAndDrop } from '../support/rfc2217-served.js';
+import { rfc2217ServedTests } from '../support/rfc2217-served-tests.js';
 
-const ends: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
-});
-
-const until = (done: () => boolean) => eventually(() => (done() ? true : undefined));
-
-async function served(options: ServedOptions = {}) {
-  const port = await Rfc2217Served.open(options);
-  ends.push(() => port.server.close());
-  return port;
-}
-
-async function dial(port: Rfc2217Served) {
-  const peer = await RawPeer.connect(port.port);
-  ends.push(() => peer.close());
-  return peer;
-}
-
-async function client(port: Rfc2217Served) {
-  const agreed = await agreedClient(port.port);
-  ends.push(() => agreed.peer.close());
-  return agreed;
-}
+const { until, served, dial, client } = rfc2217ServedTests();
 
 describe('peers that say anything', () => {
   test('a peer that sends back all it gets is no loop', async () => {

@@ -1,42 +1,19 @@
 // What only the RFC 2217 mode does: every command and its answer, what waits for the data before it and what does not, what a
 // client leaves behind. Bytes are written down from RFC 2217; what is asserted is what leaves the
 // line and what the client's socket gets.
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { SystemClock } from '../../src/base/clock.js';
 import { escapeData } from '../../src/protocol/telnet/encoder.js';
 import { DEFAULT_SETTINGS } from '../../src/serial/line.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
-import { eventually } from '../contract/link-contract.js';
 import { Child } from '../support/e2e-process.js';
 import { ManualClock } from '../support/manual-clock.js';
-import { hex, RawPeer } from '../support/raw-peer.js';
-import { agreedClient, com, GREETING } from '../support/rfc2217-raw-client.js';
-import { Rfc2217Served, type ServedOptions } from '../support/rfc2217-served.js';
+import { hex } from '../support/raw-peer.js';
+import { com, GREETING } from '../support/rfc2217-raw-client.js';
+import { rfc2217ServedTests } from '../support/rfc2217-served-tests.js';
 import { SerialLine } from '../support/serial-line.js';
 
-const ends: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
-});
-
-const until = (done: () => boolean) => eventually(() => (done() ? true : undefined));
-async function served(options: ServedOptions = {}) {
-  const port = await Rfc2217Served.open(options);
-  ends.push(() => port.server.close());
-  return port;
-}
-
-async function dial(port: Rfc2217Served) {
-  const peer = await RawPeer.connect(port.port);
-  ends.push(() => peer.close());
-  return peer;
-}
-
-async function client(port: Rfc2217Served) {
-  const agreed = await agreedClient(port.port);
-  ends.push(() => agreed.peer.close());
-  return agreed;
-}
+const { ends, until, served, dial, client } = rfc2217ServedTests();
 
 /** Segments with data that the kernel has sent from this TCP port. */
 async function segmentsFrom(port: number): Promise<number> {
