@@ -1,6 +1,6 @@
 // Ranges of addresses as operators write them: one address, CIDR, or address and netmask. Pure.
 // "192.168.1.0/24", "192.168.1.0/255.255.255.0", "192.168.1.0 255.255.255.0", "192.168.1.7", "2001:db8::/32"
-import { isIP } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 
 export interface AddressRange {
   /** As it was written; bits beyond the prefix mean nothing. */
@@ -40,4 +40,16 @@ export function narrowedBy(
   own: readonly AddressRange[],
 ): readonly (readonly AddressRange[])[] {
   return [everywhere, own].filter((list) => list.length > 0);
+}
+
+/** Whether there is an address that is in both lists, as the access list of a listener judges it. */
+export function haveCommon(one: readonly AddressRange[], other: readonly AddressRange[]): boolean {
+  // Two ranges are apart, or one lies within the other: then the list with the wider one has every address of the narrower.
+  return hasAnAddressOf(one, other) || hasAnAddressOf(other, one);
+}
+
+function hasAnAddressOf(list: readonly AddressRange[], other: readonly AddressRange[]): boolean {
+  const ranges = new BlockList();
+  for (const { address, prefix, family } of list) ranges.addSubnet(address, prefix, family);
+  return other.some(({ address, family }) => ranges.check(address, family));
 }

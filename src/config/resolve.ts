@@ -4,6 +4,7 @@
 //
 //   resolveConfig(main, included, environment, problems), defaultRuntimeDir(environment), and all of resolved.ts:
 //   ResolvedConfig, ResolvedServer, ResolvedTty, TtyPolicy, sameTty(a, b)
+import { checkAccess } from './access.js';
 import { type AddressRange, narrowedBy } from './address-range.js';
 import type { ServerEntry } from './entries.js';
 import { mergeServers, mergeTtys } from './merge.js';
@@ -37,6 +38,8 @@ export function resolveConfig(
   const servers = complete ? mergeServers(files, value?.defaults, problems) : new Map<string, ServerEntry>();
   const ttys = complete ? mergeTtys(files, servers, value?.defaults?.tty ?? {}, problems) : [];
   const narrowed = (own: readonly AddressRange[] = []) => narrowedBy(value?.accessibleIps ?? [], own);
+  for (const listener of ['metrics', 'discovery'] as const)
+    checkAccess(main, [listener], value?.[listener]?.accessibleIps, problems);
   const runtimeDir = value?.runtimeDir ?? defaultRuntimeDir(environment);
   return {
     version: 1,

@@ -3,6 +3,7 @@
 import { applyFormat } from '../serial/format.js';
 import { NO_FLOW_CONTROL } from '../serial/line.js';
 import { portNumbers } from '../serial/port-numbers.js';
+import { checkAccess } from './access.js';
 import { type AddressRange, narrowedBy } from './address-range.js';
 import { canonicalAddress } from './check.js';
 import type { Problems } from './problems.js';
@@ -58,6 +59,7 @@ function resolvePort(
     report('commandPort', 'needs allowDriverControl: on');
   if (value.maxConnectionPerIp !== undefined && value.maxConnectionPerIp > (value.maxConnection ?? 1))
     report('maxConnectionPerIp', `is more than maxConnection (${value.maxConnection ?? 1})`);
+  if (mode !== 'disabled') checkAccess(main, path, value.accessibleIps, problems);
   const rtsCts = value.flowControl === 'rts-cts';
   const xonXoff = value.flowControl === 'xon-xoff';
   return {

@@ -236,7 +236,7 @@ test('who is not in accessibleIps gets no byte, and is counted; the log is not f
   const line = makeLine();
   const [tcpPort = 0, dataPort = 0, commandPort = 0] = ports;
   const whole = await start({
-    accessibleIps: ['127.0.0.0/8'],
+    accessibleIps: ['127.0.0.0/8', '192.0.2.7'],
     serialPorts: { 1: { device: line.path, mode: 'tcp-server', tcpPort, accessibleIps: ['192.0.2.0 255.255.255.0'] } },
   });
   await portIs(whole, 'is up', up);

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { BlockList } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { parseAddressRange, rangeText } from '../../../src/config/address-range.js';
 import { loadConfig } from '../../../src/config/load.js';
 import { ConfigFault } from '../../../src/config/problems.js';
@@ -284,6 +284,51 @@ test.each([
   ['{ listen: 10.0.0.1, port: 0 }', '2: discovery.port: must be a UDP port number, got 0'],
 ])('discovery: %s', (entry, error) => {
   expect(errorsOf(`discovery: ${entry}\n`)).toEqual([error]);
+});
+
+describe('a list of its own that has nothing in common with the global one admits nobody', () => {
+  const text = (own: string, everywhere = '[192.168.1.0/24]') => `accessibleIps: ${everywhere}
+serialPorts:
+  1: { device: /dev/a,
+       accessibleIps: ${own} }
+`;
+  const said = (list: string) =>
+    `admits nobody: a client has to be in the global accessibleIps at line 2 (${list}), too; add these addresses there`;
+
+  test.each([
+    ['another network', '[10.0.0.0/8]'],
+    ['next to it', '[192.168.0.0/24, 192.168.2.0/24]'],
+    ['another family', '["fd00::/8"]'],
+  ])('%s', (_, own) => {
+    expect(errorsOf(text(own))).toEqual([`5: serialPorts.1.accessibleIps: ${said('192.168.1.0/24')}`]);
+  });
+
+  test.each([
+    ['the same', '[192.168.1.0/24]'],
+    ['within it', '[192.168.1.7]'],
+    ['around it', '[192.168.0.0/16]'],
+    ['around it, with bits beyond the prefix', '[192.168.77.1/16]'],
+    ['one of two', '[10.0.0.0/8, 192.168.1.128/25]'],
+    ['empty', '[]'],
+  ])('but not: %s', (_, own) => {
+    expect(errorsOf(text(own))).toEqual([]);
+  });
+
+  test('nor a port that is disabled, or one without a global list', () => {
+    expect(errorsOf(text('[10.0.0.0/8]').replace('/dev/a,', '/dev/a, mode: disabled,'))).toEqual([]);
+    expect(errorsOf(text('[10.0.0.0/8]', '[]'))).toEqual([]);
+  });
+
+  test('of a long global list the beginning is told; discovery and metrics have lists, too', () => {
+    const everywhere = 'accessibleIps: [10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4, 10.0.0.5]\n';
+    const list = '10.0.0.1, 10.0.0.2, 10.0.0.3 and 2 more';
+    expect(errorsOf(`${everywhere}discovery: { listen: 0.0.0.0, accessibleIps: [10.0.0.6] }\n`)).toEqual([
+      `3: discovery.accessibleIps: ${said(list)}`,
+    ]);
+    expect(errorsOf(`${everywhere}metrics: { listen: "10.0.0.9:9200", accessibleIps: [10.1.0.1] }\n`)).toEqual([
+      `3: metrics.accessibleIps: ${said(list)}`,
+    ]);
+  });
 });
 
 test('a share of the connections for each address', () => {
