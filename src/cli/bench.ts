@@ -3,7 +3,7 @@
 import type { CommandModule } from 'yargs';
 import { parseDuration } from '../base/duration.js';
 import { Fault } from '../base/fault.js';
-import { parseFormat } from '../serial/format.js';
+import { MAX_RATE, MIN_RATE, parseFormat } from '../serial/format.js';
 import { type LineSettings, lineTimeMs } from '../serial/line.js';
 import { BenchTty } from './bench/bench-tty.js';
 import { type BenchTarget, benchTarget } from './bench/guard.js';
@@ -99,7 +99,7 @@ function checked(args: BenchArguments): Wanted {
   }
   whole('--size', size, 1, MAX_BYTES);
   if (count !== undefined) whole('--count', count, 1, 1_000_000);
-  if (baud !== undefined) whole('--baud', baud, 50, 4_000_000);
+  if (baud !== undefined) whole('--baud', baud, MIN_RATE, MAX_RATE);
   if (text !== undefined && replyBytes === undefined) throw new UsageError('--request needs --reply-bytes N');
   if (replyBytes !== undefined) whole('--reply-bytes', replyBytes, 1, MAX_BYTES);
   return {

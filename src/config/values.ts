@@ -3,11 +3,13 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseDuration } from '../base/duration.js';
-import { type Format, parseFormat } from '../serial/format.js';
+import { type Format, isRate, MAX_RATE, MIN_RATE, parseFormat } from '../serial/format.js';
+import { DEFAULT_SETTINGS } from '../serial/line.js';
 
 const MAX_DURATION_MS = 24 * 3_600_000;
 const SIZE = /^(\d+)\s*([kKmMgG])?(?:i?[bB])?$/;
 const SIZE_UNIT: Readonly<Record<string, number>> = { k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
+const FORMAT_EXPECTED = 'must be a line format such as "9600,8N1", "7E1" or 115200';
 const MODE = /^(?:0o?)?[0-7]{3}$/;
 
 /** A scalar that is written as text or number and read by `parse`, which gives undefined for what it does not accept. */
@@ -35,12 +37,21 @@ export const size = scalar('must be a size such as 500k or 10M', (value) => {
   return bytes >= 1024 ? bytes : undefined;
 });
 
-export const format = scalar(
-  'must be a line format such as "9600,8N1", "7E1" or 115200',
-  (value): Format | undefined => {
-    return parseFormat(String(value));
-  },
-);
+/** What stands where a rate does, however many digits it has. */
+const LEADING_RATE = /^\s*(\d+)\s*(?:[,\s]|$)/;
+
+export const format = z
+  .union([z.string(), z.number()], { error: FORMAT_EXPECTED })
+  .transform((value, context): Format => {
+    const text = String(value);
+    const parsed = parseFormat(text);
+    const rate = Number(LEADING_RATE.exec(text)?.[1] ?? parsed?.baudRate ?? DEFAULT_SETTINGS.baudRate);
+    const possible = isRate(rate);
+    if (parsed !== undefined && possible) return parsed;
+    const expected = possible ? FORMAT_EXPECTED : `must have a rate of ${MIN_RATE} to ${MAX_RATE} baud`;
+    context.addIssue({ code: 'custom', message: `${expected}, got ${JSON.stringify(value)}` });
+    return z.NEVER;
+  });
 
 export const mode = scalar('must be an octal mode such as "0660"', (value) => {
   const text = String(value);

@@ -6,6 +6,11 @@ const PARITIES: Readonly<Record<string, Parity>> = { N: 'none', E: 'even', O: 'o
 const BITS: Readonly<Record<string, DataBits>> = { 5: 5, 6: 6, 7: 7, 8: 8 };
 const STOPS: Readonly<Record<string, StopBits>> = { '1': 1, '1.5': 1.5, '2': 2 };
 
+/** What a format of the configuration may ask for: the slowest of the standard rates, and the fastest that adapters have. */
+export const MIN_RATE = 50;
+export const MAX_RATE = 12_000_000;
+export const isRate = (rate: number): boolean => rate >= MIN_RATE && rate <= MAX_RATE;
+
 /** The part of the settings that a format names. What it does not name is absent. */
 export interface Format {
   readonly baudRate?: number;

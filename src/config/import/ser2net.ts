@@ -3,6 +3,7 @@
 // of ours, of raw TCP or RFC 2217.
 import { isMap, isScalar, LineCounter, type Pair, parseDocument } from 'yaml';
 import { Fault } from '../../base/fault.js';
+import { isRate } from '../../serial/format.js';
 import {
   type Candidate,
   emptyLine,
@@ -184,7 +185,7 @@ function servedPort(accepter: Gensio, connector: Gensio, anchor: string | undefi
       mode: accepter.filters.some((f) => f === 'telnet(rfc2217)') ? 'rfc2217' : 'tcp-server',
       host: second === undefined ? undefined : first,
       tcpPort: tcpPortOf(second ?? first ?? ''),
-      format: rate === undefined ? undefined : `${rate},${bits}${parity.toUpperCase()}${stop}`,
+      format: rate === undefined || !isRate(Number(rate)) ? undefined : `${rate},${bits}${parity.toUpperCase()}${stop}`,
     },
   };
 }

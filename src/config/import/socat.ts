@@ -1,5 +1,6 @@
 // socat command lines, alone or in a script. Pure: text in, items out; runs nothing.
 // socat knows one connection, which carries bytes and nothing else: a tty of it is raw TCP.
+import { isRate } from '../../serial/format.js';
 import {
   type Candidate,
   emptyLine,
@@ -137,7 +138,7 @@ function formatOf(options: ReadonlyMap<string, string>): string | undefined {
   const on = (name: string) => options.has(name) && options.get(name) !== '0';
   const rate = [...options.keys()].map((key) => /^b(\d{2,7})$/.exec(key)?.[1]).find((found) => found !== undefined);
   const baudRate = rate ?? options.get('ispeed') ?? options.get('ospeed');
-  if (baudRate === undefined || !/^\d{2,7}$/.test(baudRate)) return undefined;
+  if (baudRate === undefined || !/^\d{2,8}$/.test(baudRate) || !isRate(Number(baudRate))) return undefined;
   const bits = ['5', '6', '7'].find((n) => on(`cs${n}`)) ?? '8';
   const parity = on('parenb') ? (on('parodd') ? 'O' : 'E') : 'N';
   return `${baudRate},${bits}${parity}${on('cstopb') ? 2 : 1}`;

@@ -206,6 +206,15 @@ const bad: [string, string, (string | RegExp)[]][] = [
     [/^ttynp.yaml:4: ttys.ttyNP1.format: must be a line format .*, got "9N1"$/],
   ],
   [
+    'a rate that no port has',
+    `${HEAD}ttys:\n  ttyNP1: { format: 99999999999 }\n  ttyNP2: { format: "12000001,8N1" }\n  ttyNP3: { format: 1 }`,
+    [
+      'ttynp.yaml:4: ttys.ttyNP1.format: must have a rate of 50 to 12000000 baud, got "99999999999"',
+      'ttynp.yaml:5: ttys.ttyNP2.format: must have a rate of 50 to 12000000 baud, got "12000001,8N1"',
+      'ttynp.yaml:6: ttys.ttyNP3.format: must have a rate of 50 to 12000000 baud, got "1"',
+    ],
+  ],
+  [
     'a comma between braces',
     `${HEAD}ttys:\n  ttyNP1: { format: 9600,8N1 }`,
     [/:4: ttys.ttyNP1.8N1: unknown key: between braces write format: "9600,8N1" with quotes/],

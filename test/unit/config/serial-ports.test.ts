@@ -188,6 +188,11 @@ test.each([
     '{ device: /dev/a, mode: rfc2217, maxConnection: 2 }',
     '3: serialPorts.1.maxConnection: belongs to mode real-com or tcp-server, not to rfc2217',
   ],
+  [
+    '{ device: /dev/a, format: "99999999999,8N1" }',
+    '3: serialPorts.1.format: must have a rate of 50 to 12000000 baud, got "99999999999,8N1"',
+  ],
+  ['{ device: /dev/a, format: 49 }', '3: serialPorts.1.format: must have a rate of 50 to 12000000 baud, got "49"'],
   ['{ device: /dev/a, tcport: 4001 }', '3: serialPorts.1.tcport: unknown key (did you mean "tcpPort"?)'],
 ])('%s', (entry, error) => {
   expect(errorsOf(`serialPorts:\n  1: ${entry}\n`)).toEqual([error]);
@@ -329,6 +334,14 @@ serialPorts:
       `3: metrics.accessibleIps: ${said(list)}`,
     ]);
   });
+});
+
+test.each([
+  [50, '"50,7E1"'],
+  [12_000_000, '12000000'],
+])('a rate of %i is one that a port may have', (baudRate, written) => {
+  const [port] = load(`serialPorts:\n  1: { device: /dev/a, format: ${written} }\n`).serialPorts;
+  expect(port?.settings.baudRate).toBe(baudRate);
 });
 
 test('a share of the connections for each address', () => {

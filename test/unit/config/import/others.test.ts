@@ -42,6 +42,12 @@ describe('socat', () => {
       'ttyNP0: { server: 10.0.0.1, port: 1, protocol: tcp, dataPort: 7000 }',
       { name: 'ttyNP0', dataPort: 7000 },
     ],
+    [
+      'a rate that no port has',
+      'socat PTY,link=/dev/ttyS9,ispeed=10 TCP:10.0.0.1:7000',
+      'ttyS9: { server: 10.0.0.1, port: 1, protocol: tcp, dataPort: 7000 }',
+      { name: 'ttyS9', settings: { baudRate: 9600 } },
+    ],
   ];
   for (const [shows, command, entry, tty] of imported) {
     test(shows, () => {
@@ -144,6 +150,14 @@ rotator: &rot
   connections: [ con0096 ]
 novelty: 1
 `;
+
+test('ser2net.yaml with a rate that no port has: the entry to be taken over leaves it out', () => {
+  const entry = (settings: string) =>
+    read(`connection: &a\n  accepter: tcp,2001\n  connector: serialdev,/dev/ttyUSB0,${settings}\n`).yaml;
+  expect(entry('12000000n81')).toContain('1: { device: "/dev/ttyUSB0"');
+  expect(entry('12000000n81')).toContain('format: "12000000,8N1"');
+  expect(entry('12000001n81')).not.toContain('format:');
+});
 
 describe('ser2net.yaml', () => {
   const { yaml, rows, counts, lines, kind } = read(SER2NET);
