@@ -2,8 +2,8 @@
 // Never looks at another file. What does not fit the schema is reported and taken out, so that the rest can be judged.
 import { type Document, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml';
 import { z } from 'zod';
-import { parseFormat } from '../serial/format.js';
-import { type Problems, suggestion } from './problems.js';
+import type { Problems } from './problems.js';
+import { unknownKey } from './unknown-key.js';
 
 /** Scalars that YAML would read as a number other than what was meant: 7E1 is 70, and 0660 is six hundred and sixty. */
 const TEXT_KEYS = new Set(['format', 'mode']);
@@ -119,7 +119,7 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): {
   const path = [...issue.path];
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map((key) => ({ path: [...path, key], text: unknownKey(key, keysAt(schema, path)) }));
+      return issue.keys.map((key) => ({ path: [...path, key], text: unknownKey(path, key, keysAt(schema, path)) }));
     case 'invalid_key':
       return [{ path, text: issue.issues[0]?.message ?? 'is no valid name' }];
     case 'invalid_value':
@@ -176,12 +176,6 @@ function gotText(value: unknown): string {
   if (Array.isArray(value)) return ', got a list';
   if (value !== null && typeof value === 'object') return ', got a map';
   return `, got ${JSON.stringify(value)}`;
-}
-
-function unknownKey(key: string, known: string[]): string {
-  // In a flow map the comma of 9600,8N1 ends the value.
-  if (parseFormat(key) !== undefined) return `unknown key: between braces write format: "9600,${key}" with quotes`;
-  return `unknown key${suggestion(key, known)}`;
 }
 
 /** The keys that are allowed at a path of the schema. */

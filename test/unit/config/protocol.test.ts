@@ -108,6 +108,28 @@ describe('errors, one line each', () => {
       ['ttynp.yaml:5: ttys.ttyA1.commandPort: is of protocol realcom only: tcp has one connection, to dataPort'],
     ],
     [
+      'the word of serialPorts for a TCP port',
+      'servers:\n  a: { address: h, ports: 2, firstTty: ttyA0, tcpPort: 4001 }\nttys:\n  ttyA1: { protocol: tcp, tcpPort: 4001 }',
+      [
+        'ttynp.yaml:3: servers.a.tcpPort: unknown key: the TCP port is dataPort here; tcpPort is an option of serialPorts',
+        'ttynp.yaml:5: ttys.ttyA1.tcpPort: unknown key: the TCP port is dataPort here; tcpPort is an option of serialPorts',
+      ],
+    ],
+    [
+      'the rate by itself, also in the defaults',
+      'defaults: { tty: { baudRate: 9600 } }\nservers:\n  a: { address: h, ports: 2, firstTty: ttyA0, parity: even }',
+      [
+        'ttynp.yaml:2: defaults.tty.baudRate: unknown key: format has rate, data bits, parity and stop bits, such as "9600,8N1"',
+        'ttynp.yaml:4: servers.a.parity: unknown key: format has rate, data bits, parity and stop bits, such as "9600,8N1"',
+      ],
+    ],
+    [
+      'a server or tty of that name is none of these words',
+      'servers:\n  listen: { address: h, ports: 1, firstTty: ttyA0 }\n  tcpPort: {}\nparity: 1',
+      ['ttynp.yaml:4: servers.tcpPort.address: is missing', 'ttynp.yaml:5: parity: unknown key'],
+    ],
+    ['defaults are those of something', 'defaults: { parity: even }', ['ttynp.yaml:2: defaults.parity: unknown key']],
+    [
       'one TCP port for two ttys',
       'servers:\n  a: { address: h, protocol: tcp, ports: 2, firstTty: ttyA0 }\nttys:\n  ttyA1: { dataPort: 4001 }',
       ['ttynp.yaml:5: ttys.ttyA1.dataPort: 4001 is the data port of ttyA0 (port 1 of a) at h already'],

@@ -193,6 +193,14 @@ test.each([
     '3: serialPorts.1.format: must have a rate of 50 to 12000000 baud, got "99999999999,8N1"',
   ],
   ['{ device: /dev/a, format: 49 }', '3: serialPorts.1.format: must have a rate of 50 to 12000000 baud, got "49"'],
+  [
+    '{ device: /dev/a, protocol: rfc2217 }',
+    '3: serialPorts.1.protocol: unknown key: what is spoken is mode here: real-com, rfc2217 or tcp-server',
+  ],
+  [
+    '{ device: /dev/a, port: 4001 }',
+    '3: serialPorts.1.port: unknown key: the TCP port is tcpPort, or dataPort and commandPort in mode real-com',
+  ],
   ['{ device: /dev/a, tcport: 4001 }', '3: serialPorts.1.tcport: unknown key (did you mean "tcpPort"?)'],
 ])('%s', (entry, error) => {
   expect(errorsOf(`serialPorts:\n  1: ${entry}\n`)).toEqual([error]);
