@@ -14,6 +14,7 @@ import { judgeServed, servedTitle } from './doctor/served-checks.js';
 import { servedFacts, servedNumber } from './doctor/served-facts.js';
 import type { CommandIo } from './io.js';
 import type { GlobalArguments } from './socket.js';
+import { UsageError } from './usage.js';
 
 type DoctorArguments = GlobalArguments & {
   readonly tty: string | undefined;
@@ -33,7 +34,7 @@ export const doctorCommand = (io: CommandIo): CommandModule<GlobalArguments, Doc
       .option('probe', {
         type: 'boolean',
         default: false,
-        describe: 'Connect to the device, where nothing uses the port',
+        describe: 'Connect to the device server of a tty, where nothing uses the port',
       })
       .option('json', { type: 'boolean', default: false, describe: 'Print { checks: [{ step, result, text, hint }] }' })
       .example('$0 doctor ttyNP0 --probe', 'Why does nothing come back?'),
@@ -50,7 +51,10 @@ export interface DoctorReport {
   readonly checks: readonly Check[];
 }
 
-/** Rejects with NO_SUCH_TTY; everything else that is wrong is a check. */
+const noProbe = (port: number): string =>
+  `--probe connects to a device server; serial:${port} is offered by this machine, leave --probe out`;
+
+/** Rejects with NO_SUCH_TTY, and with a UsageError for what cannot be probed; everything else that is wrong is a check. */
 export async function examine(argv: Omit<DoctorArguments, 'json' | 'debug'>, clock: Clock): Promise<DoctorReport> {
   const named = readConfig(argv.config ?? DEFAULT_CONFIG_FILE);
   const socket = socketPath(argv);
@@ -64,6 +68,8 @@ export async function examine(argv: Omit<DoctorArguments, 'json' | 'debug'>, clo
   }
   const served = servedNumber(argv.tty, read.config, asked);
   if (served !== undefined) {
+    // A connection would take the place of a client, and raise DTR and RTS.
+    if (argv.probe) throw new UsageError(noProbe(served));
     const own = asked.serial.filter(({ port }) => port === served);
     const facts = servedFacts(served, read.config, asked, await askLater(socket, own, clock));
     return { title: servedTitle(facts), checks: judgeServed(facts) };

@@ -1,7 +1,7 @@
 // `ttynp doctor` and the serial ports of this machine that the daemon offers: a PTY is the device.
 import { afterEach, expect, test } from 'vitest';
 import type { Check } from '../../src/cli/doctor/check.js';
-import { Child, cli, eventually, Whole } from '../support/e2e.js';
+import { Child, CLI, cli, eventually, run, Whole } from '../support/e2e.js';
 import { freePorts } from '../support/free-ports.js';
 import { RawPeer } from '../support/raw-peer.js';
 import { SerialLine } from '../support/serial-line.js';
@@ -87,6 +87,11 @@ test('a port that is served, one that waits, one that is disabled; by number, by
     code: 1,
     stderr: 'ttynp: no serial port 9: see them all: ttynp ports --serial\n',
   });
+  for (const name of ['serial:2', line.path]) {
+    const { code, stdout, stderr } = await cli(['doctor', '--probe', name, '-c', whole.configFile]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^ttynp: --probe connects to a device server; serial:[12] is offered .*leave --probe out/);
+  }
 });
 
 test('a program that has the device is named, and without a daemon the file is looked at', async () => {
