@@ -1,5 +1,21 @@
-# Completion of ttynp for bash: commands, and the names of ttys and servers that the daemon knows.
+# Completion of ttynp for bash: commands, and the names of ttys, servers and serial ports (serial:1) that the daemon knows.
 _ttynp_names() { ttynp ports --json 2>/dev/null | sed -n "s/^    \"$1\": \"\\(.*\\)\",\\{0,1\\}\$/\\1/p" | sort -u; }
+_ttynp_serial() { ttynp ports --serial --json 2>/dev/null | sed -n 's/^    "port": \([0-9]*\),\{0,1\}$/serial:\1/p'; }
+
+# Ttys, and serial ports that are offered. For readline a colon ends a word (COMP_WORDBREAKS), so "serial:" stands before the
+# word that is completed, and no answer may repeat it.
+_ttynp_ports() {
+  local word=${COMP_WORDS[COMP_CWORD]} at=$((COMP_CWORD - 1))
+  if [[ $word == : ]]; then word=''; elif [[ ${COMP_WORDS[at]} == : ]]; then at=$((at - 1)); else at=0; fi
+  if ((at > 0)) && [[ ${COMP_WORDS[at]} == serial ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$(_ttynp_serial)" -- "serial:$word")
+    COMPREPLY=("${COMPREPLY[@]#serial:}")
+  elif [[ $word == serial:* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$(_ttynp_serial)" -- "$word")
+  else
+    mapfile -t COMPREPLY < <(compgen -W "$(_ttynp_names name) $(_ttynp_serial) --json" -- "$word")
+  fi
+}
 
 _ttynp() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' i
@@ -17,7 +33,8 @@ _ttynp() {
     usbip) mapfile -t COMPREPLY < <(compgen -W 'suspend resume' -- "$word") ;;
     config) mapfile -t COMPREPLY < <(compgen -W 'check show schema' -- "$word") ;;
     bench) mapfile -t COMPREPLY < <(compgen -W "latency throughput $(_ttynp_names name)" -- "$word") ;;
-    port | trace | doctor) mapfile -t COMPREPLY < <(compgen -W "$(_ttynp_names name) --json" -- "$word") ;;
+    trace | doctor) _ttynp_ports ;;
+    port) mapfile -t COMPREPLY < <(compgen -W "$(_ttynp_names name) --json" -- "$word") ;;
     reload) mapfile -t COMPREPLY < <(compgen -W "$(_ttynp_names name) --choose-backend --force --json" -- "$word") ;;
     import) mapfile -t COMPREPLY < <(compgen -f -W 'socat --rename --kind' -- "$word") ;;
     server)

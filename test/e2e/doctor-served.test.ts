@@ -1,10 +1,16 @@
 // `ttynp doctor` and the serial ports of this machine that the daemon offers: a PTY is the device.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
 import type { Check } from '../../src/cli/doctor/check.js';
 import { Child, CLI, cli, eventually, run, Whole } from '../support/e2e.js';
 import { freePorts } from '../support/free-ports.js';
 import { RawPeer } from '../support/raw-peer.js';
 import { SerialLine } from '../support/serial-line.js';
+
+const COMPLETION = fileURLToPath(new URL('../../service/completion/ttynp.bash', import.meta.url));
 
 const ends: (() => unknown)[] = [];
 
@@ -115,4 +121,36 @@ test('a program that has the device is named, and without a daemon the file is l
   expect(found.check('listener')).toMatchObject({ text: `127.0.0.1 port ${tcpPort}: no daemon` });
   child.process.stdin.end();
   await child.ended;
+});
+
+test('bash completes serial ports for doctor and trace, though a colon ends a word of readline', async () => {
+  const [tcpPort = 0, other = 0] = await freePorts(2);
+  const served = { device: makeLine().path, mode: 'tcp-server', tcpPort };
+  const whole = await Whole.start({
+    config: { serialPorts: { 12: served, 107: { ...served, device: makeLine().path, tcpPort: other } } },
+  });
+  ends.push(() => whole.close());
+  const bin = mkdtempSync(join(tmpdir(), 'ttynp-completion-'));
+  ends.push(() => rmSync(bin, { recursive: true }));
+  const real = `exec ${process.execPath} ${CLI} "$@" -c ${whole.configFile}`;
+  writeFileSync(join(bin, 'ttynp'), `#!/bin/sh\ncase $1 in ports) ${real};; *) echo "<$*>";; esac\n`, { mode: 0o755 });
+  const typed = ['doctor s\t0\t', 'trace serial:\t2\t', 'doctor "serial:10\t', 'trace tty\t', 'port s\t'];
+  // Its own session: an interactive shell wants the terminal of the one that it is in.
+  const { stdout } = await run(['setsid', '--wait', 'bash', '--norc', '--noprofile', '-i'], {
+    env: {
+      PATH: `${bin}:${process.env.PATH}`,
+      HISTFILE: '/dev/null',
+      INPUTRC: '/dev/null',
+      TERM: 'dumb',
+      LC_ALL: 'C',
+    },
+    input: [`. ${COMPLETION}`, ...typed.map((line) => `ttynp ${line}`), 'exit', ''].join('\n'),
+  });
+  expect(stdout.match(/^<.*>$/gm)).toEqual([
+    '<doctor serial:107>',
+    '<trace serial:12>',
+    '<doctor serial:107>',
+    '<trace ttyNP0>',
+    '<port s>',
+  ]);
 });
