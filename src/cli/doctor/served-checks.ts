@@ -1,11 +1,13 @@
 // The judgement of one serial port of this machine that the daemon offers: its device first, then who reaches it and what came
 // of that. Pure: facts in, checks out. Follows docs/serial-ports.md.
 import type { SerialPortView } from '../../api/types.js';
+import { haveCommon, parseAddressRange, rangeText } from '../../config/address-range.js';
+import { reachOf } from '../audit/address.js';
 import { judgeListener } from '../audit/served.js';
 import { nameOfId } from './accounts.js';
 import { type Check, failed, notChecked, ok } from './check.js';
 import { daemonCheck } from './local-checks.js';
-import type { ServedFacts } from './served-facts.js';
+import type { ServedEntry, ServedFacts } from './served-facts.js';
 import { useChecks } from './served-use-checks.js';
 
 export function judgeServed(facts: ServedFacts): Check[] {
@@ -58,6 +60,10 @@ function offeredCheck({ daemon, view, entry, port }: ServedFacts): Check {
   return ok(step, `${device}: ${mode} on ${listen} port ${tcpPorts.join(' and ')}, up since ${since}, ${number}`);
 }
 
+function isNoPort({ code, message }: NonNullable<SerialPortView['reason']>): boolean {
+  return code === 'CONFIG_INVALID' && message.endsWith('is no serial port');
+}
+
 const NUMBERED = /^\/dev\/tty(?:USB|ACM)\d+$/;
 
 function deviceCheck({ link, view, entry, stable }: ServedFacts): Check {
@@ -78,8 +84,7 @@ function deviceCheck({ link, view, entry, stable }: ServedFacts): Check {
       link.end satisfies never;
   }
   const { reason } = view ?? { reason: null };
-  const noPort = reason?.code === 'CONFIG_INVALID' && reason.message.endsWith('is no serial port');
-  if (reason !== null && noPort) return failed(step, reason.message, 'correct device in the configuration');
+  if (reason !== null && isNoPort(reason)) return failed(step, reason.message, 'correct device in the configuration');
   if (reason !== null && !isListening(reason) && ['TTY_GONE', 'SYSTEM', 'NO_DESCRIPTORS'].includes(reason.code))
     return failed(step, `${reason.message} (at ${reason.at})`, 'it is tried again by itself; if it stays, see: dmesg');
   const advice =
@@ -114,6 +119,8 @@ function permissionCheck({ access, rights, view }: ServedFacts): Check {
 function holderCheck({ daemon, access, holders, lockFiles, kernelLocks, view }: ServedFacts): Check {
   const step = 'holder';
   if (access === undefined || holders === undefined) return notChecked(step, 'there is no device to hold');
+  // Half the machine may have /dev/null open.
+  if (view?.reason && isNoPort(view.reason)) return notChecked(step, 'it is no serial port');
   // Whoever has it may be the daemon itself, whose pid is not known then.
   if (daemon.state === 'unreachable') return notChecked(step, 'the daemon cannot be asked', 'run with sudo');
   const program = (name: string | undefined, pid: number | undefined) =>
@@ -147,7 +154,7 @@ function settingsCheck({ view }: ServedFacts): Check {
   const { settings, reason, state } = view;
   const text = `${settings.format}, flow control ${settings.flowControl}`;
   if (state === 'up') return ok(step, `${text}, as its driver has them`);
-  if (reason?.code === 'CONFIG_INVALID' && !reason.message.endsWith('is no serial port')) {
+  if (reason?.code === 'CONFIG_INVALID' && !isNoPort(reason)) {
     const hint = 'set format, flowControl or rs485 of the port to what its driver has, then: ttynp reload';
     return failed(step, `${reason.message} (${text})`, hint);
   }
@@ -179,17 +186,29 @@ function isListening(reason: NonNullable<SerialPortView['reason']>): boolean {
   return reason.message.startsWith('cannot listen on');
 }
 
+/** Whoever connects to an address of the loop has one, too. */
+const LOOP = ['127.0.0.0/8', '::1'].flatMap((text) => parseAddressRange(text) ?? []);
+const REACH_HINT = 'listen: 0.0.0.0 or an address that these hosts reach; or add 127.0.0.1 to accessibleIps';
+
 function reachCheck({ view, entry }: ServedFacts): Check {
   const step = 'who may connect';
   const port = view ?? entry;
   if (port === undefined) return notChecked(step, 'not known');
   const { verdict, why } = judgeListener(port);
-  const lists = view?.accessibleIps.map((list) => list.join(' ')).join(', and of these: ') ?? '';
-  const who = lists === '' ? port.listen : `${port.listen}, from ${lists}`;
+  const lists = listsOf(view, entry);
+  const texts = lists.map((list) => list.map(rangeText).join(' ')).join(', and of these: ');
+  const who = texts === '' ? port.listen : `${port.listen}, from ${texts}`;
+  if (reachOf(port.listen) === 'loopback' && lists.some((list) => !haveCommon(list, LOOP)))
+    return failed(step, `${who}: nobody, for only this machine reaches ${port.listen}`, REACH_HINT);
   if (verdict !== 'against') return ok(step, `${who}: ${why}`);
   return ok(
     step,
     `WARNING: ${who}: ${why}`,
     'accessibleIps: [HOST or NETWORK], or listen: 127.0.0.1; see: ttynp audit',
   );
+}
+
+function listsOf(view: SerialPortView | undefined, entry: ServedEntry | undefined) {
+  if (view === undefined) return entry?.accessibleIps ?? [];
+  return view.accessibleIps.map((list) => list.flatMap((text) => parseAddressRange(text) ?? []));
 }

@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync, realpathSync } from 'node:fs';
 import type { SerialPortView } from '../../api/types.js';
 import { Fault } from '../../base/fault.js';
+import type { AddressRange } from '../../config/address-range.js';
 import type { ResolvedConfig, ResolvedSerialPort } from '../../config/resolved.js';
 import { tcpPortsOf } from '../../config/serial-ports.js';
 import type { AccessFacts, Asked, DaemonFacts, HolderFacts, KernelLock, LinkFacts, LockFile } from './facts.js';
@@ -25,7 +26,7 @@ export interface ServedEntry {
   readonly mode: SerialPortView['mode'];
   readonly listen: string;
   readonly tcpPorts: readonly number[];
-  readonly accessibleIps: readonly (readonly unknown[])[];
+  readonly accessibleIps: readonly (readonly AddressRange[])[];
 }
 
 export interface DeviceFacts {

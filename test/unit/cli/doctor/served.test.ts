@@ -3,6 +3,7 @@ import type { SerialPortView } from '../../../../src/api/types.js';
 import { type CheckResult, exitCodeOf } from '../../../../src/cli/doctor/check.js';
 import { judgeServed, servedSummary, servedTitle } from '../../../../src/cli/doctor/served-checks.js';
 import { parseRights, type ServedFacts } from '../../../../src/cli/doctor/served-facts.js';
+import { parseAddressRange } from '../../../../src/config/address-range.js';
 import { descriptorsOf } from '../../../../src/config/serial-ports.js';
 
 const client = { address: '10.0.0.5', since: '2026-01-31T12:00:00.000Z', received: 8, sent: 9, dropped: 0 };
@@ -59,6 +60,7 @@ const facts: ServedFacts = {
   rights: { uid: 999, gids: [999, 20], anyFile: false, lowPorts: true },
   firstFreePort: 1024,
 };
+const ranges = (...texts: string[]) => texts.flatMap((text) => parseAddressRange(text) ?? []);
 const low =
   'cannot listen on 127.0.0.1 port 950: ports below 1024 need root (choose higher ones, or give it the right: see ttynpd(8))';
 const gone = waits('TTY_GONE', '/dev/ttyS0 is not there');
@@ -97,6 +99,14 @@ const table: [string, Partial<ServedFacts>, Expected][] = [
     'a character device, but no serial port',
     { view: waits('CONFIG_INVALID', '/dev/null is no serial port') },
     ['device', 'failed', /no serial port/],
+  ],
+  [
+    'which many programs have open',
+    {
+      view: waits('CONFIG_INVALID', '/dev/null is no serial port'),
+      holders: { holders: [{ pid: 7, name: 'bash' }], complete: true },
+    },
+    ['holder', 'not checked', /^it is no serial port$/, null],
   ],
   ['there, and not answering', { view: gone }, ['device', 'failed', /is not there \(at 2026/, /dmesg/]],
   [
@@ -187,6 +197,29 @@ const table: [string, Partial<ServedFacts>, Expected][] = [
     'open to some',
     { view: { ...up, listen: '0.0.0.0', accessibleIps: [['10.0.0.0/8'], ['10.0.0.5', '10.0.0.6']] } },
     ['who may connect', 'ok', /from 10\.0\.0\.0\/8, and of these: 10\.0\.0\.5 10\.0\.0\.6: /, null],
+  ],
+  [
+    'open to this machine, of which the list knows nothing',
+    { view: { ...up, accessibleIps: [['192.168.1.0/24']] } },
+    [
+      'who may connect',
+      'failed',
+      /^127\.0\.0\.1, from 192\.168\.1\.0\/24: nobody, .* reaches 127\.0\.0\.1$/,
+      /^listen: 0\.0\.0\.0/,
+    ],
+  ],
+  [
+    'the same, before there is a daemon; one of two lists',
+    {
+      view: undefined,
+      entry: facts.entry && { ...facts.entry, listen: '::1', accessibleIps: [ranges('::/0'), ranges('10.0.0.0/8')] },
+    },
+    ['who may connect', 'failed', /^::1, from ::\/0, and of these: 10\.0\.0\.0\/8: nobody/, /add 127/],
+  ],
+  [
+    'open to some programs of this machine',
+    { view: { ...up, accessibleIps: [['192.168.1.0/24', '127.0.0.1']] } },
+    ['who may connect', 'ok', /^127\.0\.0\.1, from 192\.168\.1\.0\/24 127\.0\.0\.1: only this machine/, null],
   ],
   [
     'clients',
