@@ -19,6 +19,17 @@ export class CommandDecoder {
   readonly #buffer = new Uint8Array(c.MAX_COMMAND_BYTES);
   #length = 0;
 
+  /** @param begun what `begun` of another one was */
+  constructor(begun: Uint8Array = new Uint8Array(0)) {
+    this.#buffer.set(begun);
+    this.#length = begun.length;
+  }
+
+  /** Of a command that has not ended; a copy. */
+  get begun(): Uint8Array {
+    return this.#buffer.slice(0, this.#length);
+  }
+
   /** A command has begun and not ended. If that lasts about a second its length byte was wrong: call `expire`. */
   get pending(): boolean {
     return this.#length > 0;

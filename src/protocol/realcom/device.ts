@@ -33,10 +33,11 @@ import {
   type ModemLines,
   type OutputLines,
 } from '../../serial/line.js';
-import { CommandDecoder, hasWholeCommand, looksLikeCommands } from './command-decoder.js';
+import { CommandDecoder } from './command-decoder.js';
 import * as c from './constants.js';
 import { describeCommand } from './describe.js';
 import { planOf } from './device-plan.js';
+import { DevicePreamble, type PreambleMode, type PreambleState } from './device-preamble.js';
 import { codeOf, encodeFrame } from './encoder.js';
 import type { Command, DecodedCommand, Frame } from './messages.js';
 import { errorMaskOf, msrOf } from './settings.js';
@@ -68,11 +69,30 @@ export interface DeviceOptions {
    * The vendor's hosts send 16 bytes first over IPv6 and want 16 back. `auto` looks whether the first bytes are commands;
    * use `auto` for IPv6 peers and `off` for IPv4 ones.
    */
-  readonly preamble?: 'auto' | 'on' | 'off';
+  readonly preamble?: PreambleMode;
   /** POLLINGs without any sign of life after which the connection is closed; 0: never. */
   readonly maxMissedPolls?: number;
   /** Each command as it comes, for traces; before anything is done about it. */
   readonly heard?: (command: DecodedCommand) => void;
+  /** Goes on where another one was, which had answered everything else; what is said above counts for nothing then. */
+  readonly goesOn?: ConversationState | undefined;
+}
+
+/** Where an engine is in its conversation. Plain values and bytes, so that a later process can go on. */
+export interface ConversationState {
+  /** Of a command. */
+  readonly begun: Uint8Array;
+  readonly preamble: PreambleState;
+  readonly waiting: Waiting | undefined;
+  readonly commands: readonly Command[];
+  readonly settings: LineSettings;
+  readonly outputs: OutputLines;
+  readonly lines: ModemLines;
+  readonly initialised: boolean;
+  readonly notifies: boolean;
+  readonly token: number;
+  readonly missedPolls: number;
+  readonly timerRuns: boolean;
 }
 
 const ALL_LOW: ModemLines = { cts: false, dsr: false, dcd: false, ri: false };
@@ -88,11 +108,10 @@ type Waiting =
   | { readonly for: 'queue'; readonly code: number; readonly queue: 'tx' | 'rx'; urged: boolean };
 
 export class DeviceEngine {
-  readonly #decoder = new CommandDecoder();
+  readonly #decoder: CommandDecoder;
   readonly #maxMissedPolls: number;
   readonly #heard: ((command: DecodedCommand) => void) | undefined;
-  #preamble: 'auto' | 'on' | 'off';
-  #preambleBytes: Uint8Array = new Uint8Array(0);
+  readonly #preamble: DevicePreamble;
   #waiting: Waiting | undefined;
   #commands: Command[] = [];
   #next = 0; // of #commands; taken ones are removed many at a time, so that a chunk full of them is not quadratic
@@ -110,9 +129,41 @@ export class DeviceEngine {
     this.#settings = options.settings ?? DEFAULT_SETTINGS;
     this.#outputs = options.outputs ?? { dtr: false, rts: false };
     this.#lines = options.modemLines ?? ALL_LOW;
-    this.#preamble = options.preamble ?? 'off';
     this.#maxMissedPolls = options.maxMissedPolls ?? 3;
     this.#heard = options.heard;
+    const { goesOn } = options;
+    this.#decoder = new CommandDecoder(goesOn?.begun);
+    this.#preamble = new DevicePreamble(
+      goesOn?.preamble ?? { mode: options.preamble ?? 'off', bytes: new Uint8Array(0) },
+    );
+    if (goesOn === undefined) return;
+    this.#waiting = goesOn.waiting;
+    this.#commands = [...goesOn.commands];
+    this.#settings = goesOn.settings;
+    this.#outputs = goesOn.outputs;
+    this.#lines = goesOn.lines;
+    this.#initialised = goesOn.initialised;
+    this.#notifies = goesOn.notifies;
+    this.#token = goesOn.token;
+    this.#missedPolls = goesOn.missedPolls;
+    this.#timerRuns = goesOn.timerRuns;
+  }
+
+  get state(): ConversationState {
+    return {
+      begun: this.#decoder.begun,
+      preamble: this.#preamble.state,
+      waiting: this.#waiting && { ...this.#waiting },
+      commands: this.#commands.slice(this.#next),
+      settings: this.#settings,
+      outputs: this.#outputs,
+      lines: this.#lines,
+      initialised: this.#initialised,
+      notifies: this.#notifies,
+      token: this.#token,
+      missedPolls: this.#missedPolls,
+      timerRuns: this.#timerRuns,
+    };
   }
 
   /** A PORT_INIT has been answered. */
@@ -134,12 +185,18 @@ export class DeviceEngine {
     return this.#missedPolls;
   }
 
+  /** To be performed first, where it goes on. What the other one gave out and nobody performed is its owner's to keep. */
+  resume(): DeviceOutput[] {
+    return this.#timerRuns ? [{ type: 'timer', afterMs: PAYLOAD_TIMEOUT_MS }] : [];
+  }
+
   receive(chunk: Uint8Array): DeviceOutput[] {
     if (this.#closed) return [];
     const outputs: DeviceOutput[] = [];
-    const bytes = this.#preamble === 'off' ? chunk : this.#takePreamble(chunk, outputs);
+    const { commands, echo } = this.#preamble.take(chunk);
+    if (echo !== undefined) outputs.push({ type: 'write', bytes: echo, frame: undefined });
     const late = this.#backlog > 0;
-    this.#accept(this.#decoder.decode(bytes), outputs);
+    this.#accept(this.#decoder.decode(commands), outputs);
     if (late && this.#backlog > MAX_WAITING_COMMANDS) {
       return this.#close('PEER_PROTOCOL', 'the host sends commands faster than they can be answered', outputs);
     }
@@ -153,12 +210,8 @@ export class DeviceEngine {
     if (this.#closed) return [];
     const outputs: DeviceOutput[] = [];
     this.#timerRuns = false;
-    if (this.#preamble !== 'off') {
-      // Fewer than 16 bytes and no more: these were commands after all.
-      this.#preamble = 'off';
-      this.#accept(this.#decoder.decode(this.#preambleBytes), outputs);
-      this.#preambleBytes = new Uint8Array(0);
-    } else if (this.#decoder.pending) {
+    if (!this.#preamble.over) this.#accept(this.#decoder.decode(this.#preamble.expire()), outputs);
+    else if (this.#decoder.pending) {
       outputs.push({ type: 'note', text: 'a command was cut short; taken with one payload byte', malformed: true });
       this.#accept(this.#decoder.expire(), outputs);
     }
@@ -220,27 +273,6 @@ export class DeviceEngine {
     this.#token = (this.#token + 1) & 0xff;
     write({ type: 'polling', token: this.#token }, outputs);
     return outputs;
-  }
-
-  /** Takes the 16 bytes before the first command, where there are such; returns what is commands. */
-  #takePreamble(chunk: Uint8Array, outputs: DeviceOutput[]): Uint8Array {
-    const bytes = new Uint8Array(this.#preambleBytes.length + chunk.length);
-    bytes.set(this.#preambleBytes);
-    bytes.set(chunk, this.#preambleBytes.length);
-    const commands = this.#preamble === 'auto' && looksLikeCommands(bytes);
-    if (commands && hasWholeCommand(bytes)) {
-      this.#preamble = 'off';
-      this.#preambleBytes = new Uint8Array(0);
-      return bytes;
-    }
-    if (!commands && bytes.length >= c.PREAMBLE_BYTES) {
-      this.#preamble = 'off';
-      this.#preambleBytes = new Uint8Array(0);
-      outputs.push({ type: 'write', bytes: bytes.slice(0, c.PREAMBLE_BYTES), frame: undefined });
-      return bytes.subarray(c.PREAMBLE_BYTES);
-    }
-    this.#preambleBytes = bytes;
-    return new Uint8Array(0);
   }
 
   #accept(decoded: readonly DecodedCommand[], outputs: DeviceOutput[]): void {
@@ -335,7 +367,7 @@ export class DeviceEngine {
 
   /** One timer: for a payload, or a preamble, that does not end. New bytes start it anew. */
   #setTimer(outputs: DeviceOutput[], fresh: boolean): void {
-    const needed = this.#decoder.pending || this.#preambleBytes.length > 0;
+    const needed = this.#decoder.pending || this.#preamble.begun;
     if (needed && (fresh || !this.#timerRuns)) insertTimer(outputs, PAYLOAD_TIMEOUT_MS);
     else if (!needed && this.#timerRuns) insertTimer(outputs, undefined);
     this.#timerRuns = needed;

@@ -3,7 +3,7 @@
 // overtakes a change of settings. Follows docs/protocol/rfc2217.md.
 import type { LineReport, LineRequest, LineSettings, ModemLines, OutputLines, Queue } from '../../serial/line.js';
 import { TELNET_OPTION } from '../telnet/constants.js';
-import { type EndpointOutput, TelnetEndpoint } from '../telnet/endpoint.js';
+import { type EndpointOutput, type EndpointState, TelnetEndpoint } from '../telnet/endpoint.js';
 import { CONTROL, controlSubject, LINE_STATE, MODEM_STATE, PURGE } from './constants.js';
 import { type ComPortMessage, decodeComPort, encodeComPort, type Sender } from './messages.js';
 import { flowState, lineStateOf, modemStateOf, parityCode, stopCode, withCommand } from './settings.js';
@@ -32,6 +32,19 @@ export interface ServerOptions extends ServerState {
   readonly signature: string;
   /** Each message as it comes and as it is answered, for traces. */
   readonly passed?: ((from: Sender, message: ComPortMessage) => void) | undefined;
+  /** Goes on where another one was; the state above counts for nothing then, and there is nothing to start. */
+  readonly goesOn?: ConversationState | undefined;
+}
+
+/** Where an engine is in its conversation. Plain values and bytes, so that a later process can go on. */
+export interface ConversationState extends ServerState {
+  readonly telnet: EndpointState;
+  readonly break: boolean;
+  readonly agreed: boolean;
+  readonly lineMask: number;
+  readonly modemMask: number;
+  readonly pending: Pending | undefined;
+  readonly behind: readonly EndpointOutput[];
 }
 
 const { BINARY, ECHO, SGA, COM_PORT: COM } = TELNET_OPTION;
@@ -65,12 +78,28 @@ export class ServerEngine {
   /** Where in them to go on. */
   #next = 0;
 
-  constructor({ signature, settings, lines, modemLines, passed }: ServerOptions) {
+  constructor({ signature, settings, lines, modemLines, passed, goesOn }: ServerOptions) {
     this.#signature = signature;
     this.#passed = passed;
     this.#settings = settings;
     this.#lines = lines;
     this.#modemLines = modemLines;
+    if (goesOn !== undefined) this.#resume(goesOn);
+  }
+
+  get state(): ConversationState {
+    return {
+      telnet: this.#telnet.state,
+      settings: this.#settings,
+      lines: this.#lines,
+      modemLines: this.#modemLines,
+      break: this.#break,
+      agreed: this.#agreed,
+      lineMask: this.#lineMask,
+      modemMask: this.#modemMask,
+      pending: this.#pending,
+      behind: this.#behind.slice(this.#next),
+    };
   }
 
   get settings(): LineSettings {
@@ -133,6 +162,19 @@ export class ServerEngine {
   /** What the line sends has no room: the client is asked for no more data, or for it again. */
   holdInput(on: boolean): ServerOutput[] {
     return this.#agreed ? [this.#write({ name: on ? 'FLOWCONTROL-SUSPEND' : 'FLOWCONTROL-RESUME' })] : [];
+  }
+
+  #resume(before: ConversationState): void {
+    this.#telnet.goOn(before.telnet);
+    this.#settings = before.settings;
+    this.#lines = before.lines;
+    this.#modemLines = before.modemLines;
+    this.#break = before.break;
+    this.#agreed = before.agreed;
+    this.#lineMask = before.lineMask;
+    this.#modemMask = before.modemMask;
+    this.#pending = before.pending;
+    this.#behind = [...before.behind];
   }
 
   #goOn(): ServerOutput[] {

@@ -15,17 +15,37 @@ export type TelnetEvent =
   /** A subnegotiation that was dropped: longer than allowed, without an option, or broken off by another command. */
   | { readonly type: 'malformed' };
 
+/** Within a command. Plain values. */
+export interface DecoderState {
+  readonly state: 'data' | 'iac' | 'option' | 'sub' | 'sub-iac';
+  readonly verb: Verb;
+  readonly body: readonly number[];
+  readonly overlong: boolean;
+}
+
 /** RFC 2217 has nothing longer than a signature. */
 const MAX_SUBNEGOTIATION = 512;
 
 export class TelnetDecoder {
-  #state: 'data' | 'iac' | 'option' | 'sub' | 'sub-iac' = 'data';
+  #state: DecoderState['state'] = 'data';
   #verb: Verb = WILL;
   #body: number[] = [];
   #overlong = false;
 
   /** @param maxSubnegotiation bytes of one, its option included */
   constructor(readonly maxSubnegotiation = MAX_SUBNEGOTIATION) {}
+
+  get state(): DecoderState {
+    return { state: this.#state, verb: this.#verb, body: [...this.#body], overlong: this.#overlong };
+  }
+
+  /** As if it had received what another one had. */
+  goOn({ state, verb, body, overlong }: DecoderState): void {
+    this.#state = state;
+    this.#verb = verb;
+    this.#body = [...body];
+    this.#overlong = overlong;
+  }
 
   decode(chunk: Uint8Array): TelnetEvent[] {
     const events: TelnetEvent[] = [];

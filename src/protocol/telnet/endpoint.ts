@@ -1,9 +1,9 @@
 // One end of a telnet connection: what the decoder finds, with every negotiation answered. Pure: gives back what is to be
 // written. One answer at most to each thing received, so that a flood grows nothing but what its sender has to take.
 import { AYT, NOP } from './constants.js';
-import { TelnetDecoder, type TelnetEvent } from './decoder.js';
+import { type DecoderState, TelnetDecoder, type TelnetEvent } from './decoder.js';
 import { negotiation } from './encoder.js';
-import { type OptionPolicy, type Side, TelnetNegotiator } from './negotiator.js';
+import { type NegotiatorState, type OptionPolicy, type Side, TelnetNegotiator } from './negotiator.js';
 
 export type EndpointOutput =
   | Extract<TelnetEvent, { type: 'data' | 'subnegotiation' | 'malformed' }>
@@ -11,12 +11,27 @@ export type EndpointOutput =
   /** It is on or off now; off also where it was asked for and refused. */
   | { readonly type: 'option'; readonly side: Side; readonly option: number; readonly on: boolean };
 
+export interface EndpointState {
+  readonly decoder: DecoderState;
+  readonly negotiator: NegotiatorState;
+}
+
 export class TelnetEndpoint {
   readonly #decoder = new TelnetDecoder();
   readonly #negotiator: TelnetNegotiator;
 
   constructor(policy: OptionPolicy) {
     this.#negotiator = new TelnetNegotiator(policy);
+  }
+
+  get state(): EndpointState {
+    return { decoder: this.#decoder.state, negotiator: this.#negotiator.state };
+  }
+
+  /** As if it had been the other one from the start. */
+  goOn({ decoder, negotiator }: EndpointState): void {
+    this.#decoder.goOn(decoder);
+    this.#negotiator.goOn(negotiator);
   }
 
   isOn(side: Side, option: number): boolean {

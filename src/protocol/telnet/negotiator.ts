@@ -19,10 +19,12 @@ export interface OptionPolicy {
 }
 
 /** RFC 1143 section 7: "opposite" is a queued wish against the one under way. */
-interface OptionState {
+export interface OptionState {
   name: 'no' | 'yes' | 'want-no' | 'want-yes';
   opposite: boolean;
 }
+
+export type NegotiatorState = Readonly<Record<Side, readonly (OptionState & { readonly option: number })[]>>;
 
 const VERBS: Readonly<Record<Side, { readonly on: Verb; readonly off: Verb }>> = {
   local: { on: WILL, off: WONT },
@@ -36,6 +38,17 @@ export class TelnetNegotiator {
     const fresh = (options: readonly number[]) =>
       new Map(options.map((option): [number, OptionState] => [option, { name: 'no', opposite: false }]));
     this.#states = { local: fresh(policy.local), remote: fresh(policy.remote) };
+  }
+
+  get state(): NegotiatorState {
+    const all = (side: Side) => [...this.#states[side]].map(([option, state]) => ({ option, ...state }));
+    return { local: all('local'), remote: all('remote') };
+  }
+
+  /** As if it had negotiated what another one of this policy had. */
+  goOn(before: NegotiatorState): void {
+    for (const side of ['local', 'remote'] as const)
+      for (const { option, ...state } of before[side]) Object.assign(this.#states[side].get(option) ?? {}, state);
   }
 
   isOn(side: Side, option: number): boolean {

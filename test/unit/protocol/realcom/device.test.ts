@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { parseWithBytes, stringifyWithBytes } from '../../../../src/base/bytes-json.js';
 import { describeFrame } from '../../../../src/protocol/realcom/describe.js';
 import {
   type Applied,
@@ -337,6 +338,44 @@ describe('any host', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), sizes, (bytes, sizes) => {
         expect(untimed(run(cut(bytes, sizes)))).toEqual(untimed(run([bytes])));
+      }),
+    );
+  });
+
+  test('another engine that goes on, at any cut and in the middle of any work, says what one alone says', () => {
+    const next = (engine: DeviceEngine) => {
+      const goesOn = parseWithBytes(stringifyWithBytes(engine.state)) as DeviceEngine['state'];
+      return new DeviceEngine({ goesOn });
+    };
+    const runOn = (chunks: readonly Uint8Array[]): string[] => {
+      let engine = new DeviceEngine({ preamble: 'auto' });
+      const said: string[] = [];
+      for (const chunk of chunks) {
+        let outputs = engine.receive(chunk);
+        while (outputs.length > 0) {
+          said.push(...outputs.map(text));
+          engine = next(engine);
+          const last = outputs.at(-1);
+          if (last?.type === 'request') outputs = engine.applied(ok());
+          else if (last?.type === 'queue') outputs = engine.queueIs(0);
+          else outputs = [];
+        }
+        engine = next(engine);
+      }
+      return said;
+    };
+    const runOne = (chunks: readonly Uint8Array[]): string[] => {
+      const engine = new DeviceEngine({ preamble: 'auto' });
+      return chunks.flatMap((chunk) => perform(engine, engine.receive(chunk), ok));
+    };
+    const bytes = fc.oneof(
+      fc.array(anyCommand, { maxLength: 8 }).map((commands) => concat(commands.map(encodeCommand))),
+      fc.uint8Array({ maxLength: 100 }),
+    );
+    fc.assert(
+      fc.property(bytes, sizes, (all, sizes) => {
+        const chunks = cut(all, sizes);
+        expect(runOn(chunks)).toEqual(runOne(chunks));
       }),
     );
   });
