@@ -5,13 +5,13 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "errno.h"
+#include "termios2.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -48,10 +48,9 @@ static int socket_option(int fd, int option) {
   return getsockopt(fd, SOL_SOCKET, option, &value, &size) == -1 ? -1 : value;
 }
 
-static bool is_tcp_connection(int fd) {
+static bool is_tcp(int fd) {
   int domain = socket_option(fd, SO_DOMAIN);
-  return (domain == AF_INET || domain == AF_INET6) && socket_option(fd, SO_PROTOCOL) == IPPROTO_TCP &&
-         socket_option(fd, SO_ACCEPTCONN) == 0;
+  return (domain == AF_INET || domain == AF_INET6) && socket_option(fd, SO_PROTOCOL) == IPPROTO_TCP;
 }
 
 static bool is_unix_connection(int fd) {
@@ -59,16 +58,26 @@ static bool is_unix_connection(int fd) {
          socket_option(fd, SO_ACCEPTCONN) == 0;
 }
 
-static const char *kind_of(int fd, const struct stat *file) {
+// A tty whose device was unplugged answers nothing any more, but is one.
+static const char *kind_of_character_device(int fd) {
   unsigned number = 0;
-  if (S_ISCHR(file->st_mode)) return RETRY(ioctl(fd, TIOCGPTN, &number)) == 0 ? "pty-master" : "other";
-  if (S_ISSOCK(file->st_mode)) return is_tcp_connection(fd) ? "tcp" : is_unix_connection(fd) ? "unix" : "other";
+  struct termios2 settings;
+  if (RETRY(ioctl(fd, TIOCGPTN, &number)) == 0) return "pty-master";
+  return termios_get(fd, &settings) == 0 || errno == EIO ? "tty" : "other";
+}
+
+static const char *kind_of(int fd, const struct stat *file) {
+  if (S_ISCHR(file->st_mode)) return kind_of_character_device(fd);
+  if (S_ISSOCK(file->st_mode)) {
+    if (is_tcp(fd)) return socket_option(fd, SO_ACCEPTCONN) == 0 ? "tcp" : "tcp-listener";
+    return is_unix_connection(fd) ? "unix" : "other";
+  }
   // Files of tmpfs have seals, too, but a memfd never had a name.
   if (S_ISREG(file->st_mode)) return file->st_nlink == 0 && fcntl(fd, F_GET_SEALS) != -1 ? "memfd" : "other";
   return "other";
 }
 
-// descriptorKind(fd) -> "pty-master" | "tcp" | "unix" | "memfd" | "other"
+// descriptorKind(fd) -> "pty-master" | "tty" | "tcp" | "tcp-listener" | "unix" | "memfd" | "other"
 static napi_value descriptor_kind(napi_env env, napi_callback_info info) {
   struct arguments a = take_arguments(env, info);
   int32_t fd = int_argument(&a, 0);

@@ -18,6 +18,7 @@ import { descriptorLimit, descriptorWarning } from './daemon/descriptor-limit.js
 import { factories } from './daemon/factories.js';
 import { openDescriptorStore } from './daemon/handover/descriptor-store.js';
 import { type KeptDaemon, PortKeepers } from './daemon/handover/port-keepers.js';
+import { ServedKeepers } from './daemon/handover/served-keepers.js';
 import { DiscoveryService } from './daemon/served/discovery.js';
 import { servedFactories } from './daemon/served/factories.js';
 import { ServedPorts } from './daemon/served/served-ports.js';
@@ -94,7 +95,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     changed: (tty) => supervisor.nameChanged(tty),
     ask: () => usbipHost?.lookAgain(),
   });
-  const served = new ServedPorts({ clock, log, ...servedFactories(clock) });
+  const served = new ServedPorts({ clock, log, keepers: new ServedKeepers(store, log), ...servedFactories(clock) });
   const supervisor = new Supervisor(
     {
       version: packageVersion(),

@@ -65,6 +65,8 @@ export interface SupervisorOptions {
 
 /** How long a changed or removed port may take to transmit what its application wrote. */
 const RELOAD_DRAIN_MS = 3000;
+/** How long a client of a serial port may take to read what it was sent, before it is disconnected. */
+const SERVED_LEAVE_MS = 1000;
 /** Changes of one port within this time are one event for those who watch. */
 const WATCH_MS = 100;
 
@@ -106,7 +108,7 @@ export class Supervisor implements DaemonControl {
     this.#watchers.clear();
     this.#watchTimer?.cancel();
     const kept: Port[] = [];
-    const ending: Promise<void>[] = [this.#o.served.stop(), this.#o.discovery.stop()];
+    const ending: Promise<void>[] = [this.#o.served.handOver(SERVED_LEAVE_MS), this.#o.discovery.stop()];
     for (const port of this.#ports.values()) {
       const stays = this.#o.keepers.isKept(port.name);
       if (stays) kept.push(port);

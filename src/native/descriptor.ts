@@ -2,7 +2,7 @@
 // thing a descriptor is that came from there. Never reads or writes what is behind one.
 import { binding } from './binding.js';
 
-export type DescriptorKind = 'pty-master' | 'tcp' | 'unix' | 'memfd' | 'other';
+export type DescriptorKind = 'pty-master' | 'tty' | 'tcp' | 'tcp-listener' | 'unix' | 'memfd' | 'other';
 
 /**
  * A file of so many zeros that lives only as long as somebody has it open (memfd_create(2)), close-on-exec. `name` shows in
@@ -12,7 +12,7 @@ export function createStateFile(name: string, bytes: number): number {
   return binding.createStateFile(name, bytes);
 }
 
-/** 'tcp' and 'unix' (a stream) are connections, or were; a listening socket is 'other'. Throws a SystemError: EBADF. */
+/** 'tcp' and 'unix' (a stream) are connections, or were. Throws a SystemError: EBADF. */
 export function descriptorKind(fd: number): DescriptorKind {
   return binding.descriptorKind(fd) as DescriptorKind;
 }

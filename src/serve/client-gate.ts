@@ -56,8 +56,25 @@ export class ClientGate {
   }
 
   /** Rejects with a Fault. */
-  open(): Promise<void> {
-    return this.#listener.open();
+  open(kept?: number): Promise<void> {
+    return this.#listener.open(kept);
+  }
+
+  get descriptor(): number | undefined {
+    return this.#listener.descriptor;
+  }
+
+  /** Takes nobody in any more; who is inside stays. Returns the descriptor that listens, which is the caller's. */
+  leave(): number | undefined {
+    this.#closed = true;
+    this.#waiting.close();
+    return this.#listener.leave();
+  }
+
+  /** One that another gate had admitted: it has a place until it is closed. */
+  takeOver(socket: Socket, address: string): void {
+    this.#inside.set(socket, address);
+    socket.on('close', () => this.#gone(socket));
   }
 
   /** All sockets are destroyed. Idempotent. */
@@ -97,10 +114,12 @@ export class ClientGate {
     if (this.#o.aliveCheckMs > 0) socket.setKeepAlive(true, this.#o.aliveCheckMs);
     this.#o.admitted(socket, address);
     // After the listeners of whoever has it: its client is gone before the next comes.
-    socket.on('close', () => {
-      this.#inside.delete(socket);
-      const next = this.#closed ? undefined : this.#waiting.take((waiting) => this.#hasPlace(waiting));
-      if (next?.remoteAddress !== undefined) this.#admit(next, next.remoteAddress);
-    });
+    socket.on('close', () => this.#gone(socket));
+  }
+
+  #gone(socket: Socket): void {
+    this.#inside.delete(socket);
+    const next = this.#closed ? undefined : this.#waiting.take((waiting) => this.#hasPlace(waiting));
+    if (next?.remoteAddress !== undefined) this.#admit(next, next.remoteAddress);
   }
 }

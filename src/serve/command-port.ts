@@ -2,6 +2,7 @@
 // while the bytes go their own way. Follows docs/protocol/realcom.md section 2; the device servers' "allow driver control".
 import type { Socket } from 'node:net';
 import { ClientGate, type ClientGateOptions } from './client-gate.js';
+import { type Arriving, type KeptRealComClient, type Leaving, NOT_READ } from './handover.js';
 import type { PortEvent } from './port-server.js';
 import type { PortTrace } from './port-trace.js';
 import { RealComClient } from './real-com-client.js';
@@ -38,9 +39,45 @@ export class CommandPort {
     return this.#gate.port;
   }
 
+  get descriptor(): number | undefined {
+    return this.#gate.descriptor;
+  }
+
   /** Rejects with a Fault. */
-  open(): Promise<void> {
-    return this.#gate.open();
+  open(kept?: number): Promise<void> {
+    return this.#gate.open(kept);
+  }
+
+  // hand-over: as of the whole server (port-server.ts)
+
+  /** Takes nobody in any more. Returns the descriptor that listens, which is the caller's. */
+  leave(): number | undefined {
+    return this.#gate.leave();
+  }
+
+  stop(): void {
+    for (const client of this.#clients) client.stop();
+  }
+
+  get idle(): boolean {
+    return [...this.#clients].every(({ idle }) => idle);
+  }
+
+  endBusy(): void {
+    for (const client of [...this.#clients]) if (!client.idle) client.end(NOT_READ);
+  }
+
+  handOver(leaving: Leaving): KeptRealComClient[] {
+    return [...this.#clients].map((client) => client.handOver(leaving));
+  }
+
+  goOn(kept: KeptRealComClient, arriving: Arriving): void {
+    const socket = kept.command && arriving.socket(kept.command.socket);
+    if (socket === undefined) return;
+    const client = this.#newClient(kept.address, kept);
+    client.adopt('command', socket);
+    this.#gate.takeOver(socket, kept.address);
+    client.goOn(kept);
   }
 
   /** Idempotent. */
@@ -50,12 +87,18 @@ export class CommandPort {
   }
 
   #admitted(socket: Socket, peer: string): void {
+    this.#newClient(peer).adopt('command', socket);
+    this.#o.event({ type: 'connected', kind: 'command', peer: `${peer}:${socket.remotePort ?? 0}` });
+  }
+
+  #newClient(peer: string, kept?: KeptRealComClient): RealComClient {
     const { clock, line, trace, aliveCheckMs, event } = this.#o;
     const client: RealComClient = new RealComClient({
       clock,
       line,
       trace,
       peer,
+      kept,
       faults: NO_FAULTS,
       notifyDelayMs: NOTIFY_DELAY_MS,
       pollingMs: POLLING_MS,
@@ -71,7 +114,6 @@ export class CommandPort {
       },
     });
     this.#clients.add(client);
-    client.adopt('command', socket);
-    event({ type: 'connected', kind: 'command', peer: `${peer}:${socket.remotePort ?? 0}` });
+    return client;
   }
 }

@@ -2,6 +2,7 @@
 // a line that stands shuts the TCP window; bytes from the port to the network, and only as many as TCP has room for.
 // Never changes a byte and knows no commands. Follows docs/protocol/realcom.md section 5.
 import type { Socket } from 'node:net';
+import type { KeptIntake } from './handover.js';
 import type { PortLine } from './shared-line.js';
 
 /** What `takeAll` may hold beyond the port's own queue. */
@@ -18,9 +19,16 @@ export class DataIntake {
   #sent = 0;
   #done: (() => void) | undefined;
 
-  constructor(socket: Socket, uart: PortLine) {
+  /** @param kept goes on where another one was; `portWritable` begins it */
+  constructor(socket: Socket, uart: PortLine, kept?: KeptIntake) {
     this.#socket = socket;
     this.#uart = uart;
+    this.#received = kept?.received ?? 0;
+    this.#sent = kept?.sent ?? 0;
+    if (kept !== undefined && kept.waiting.length > 0) {
+      this.#pending.push(kept.waiting);
+      this.#pendingBytes = kept.waiting.length;
+    }
     // A 'readable' stream reads one chunk ahead and then stops reading its descriptor until somebody calls read().
     socket.on('readable', () => this.#pull());
     socket.on('drain', () => uart.resumeInput());
@@ -115,6 +123,16 @@ export class DataIntake {
     this.#closed = true;
     this.drop();
     this.#uart.resumeInput();
+  }
+
+  /**
+   * Does no more.
+   * @param unread what the socket had read
+   */
+  handOver(unread: Uint8Array): KeptIntake {
+    this.#closed = true;
+    const waiting = Buffer.concat([...this.#pending, unread]);
+    return { waiting, received: this.#received + unread.length, sent: this.#sent };
   }
 
   #given(): void {

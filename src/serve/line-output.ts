@@ -93,6 +93,24 @@ export class LineOutput {
     }
   }
 
+  /** What another one had, before anything is written. */
+  goOn(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.write(bytes);
+  }
+
+  /** Whoever waits for the line waits no more. What it has stays. */
+  stopWaiting(): void {
+    this.#closed = true;
+    this.#wake();
+  }
+
+  /** Does no more; returns what the port has not accepted. */
+  handOver(): Uint8Array {
+    const bytes = Buffer.concat(this.#pieces.slice(this.#first));
+    this.close();
+    return bytes;
+  }
+
   /** Nothing waits any more. */
   close(): void {
     this.#closed = true;

@@ -3,7 +3,8 @@
 import { lookup } from 'node:dns/promises';
 import { createServer, isIP, type Server, type Socket } from 'node:net';
 import { Fault } from '../base/fault.js';
-import { isSystemError, listenTcp } from '../native/socket.js';
+import { socketDescriptor } from '../native/net-socket.js';
+import { dup, endConnection, isSystemError, listenTcp } from '../native/socket.js';
 
 const BACKLOG = 511;
 
@@ -50,8 +51,16 @@ export class Listener {
     return this.#server !== undefined;
   }
 
-  /** Rejects with a Fault that names address and port, and with a hint where there is one. */
-  async open(): Promise<void> {
+  /** undefined while it does not listen. */
+  get descriptor(): number | undefined {
+    return this.#server && socketDescriptor(this.#server);
+  }
+
+  /**
+   * Rejects with a Fault that names address and port, and with a hint where there is one.
+   * @param kept a descriptor that listens already; it is this one's from now on
+   */
+  async open(kept?: number): Promise<void> {
     if (this.#server !== undefined) return;
     const { address, highWaterMark, accepted } = this.#options;
     const server = createServer({ pauseOnConnect: true, noDelay: true, highWaterMark });
@@ -62,7 +71,7 @@ export class Listener {
     });
     this.#server = server;
     try {
-      await listening(server, await this.#listeningFd());
+      await listening(server, kept ?? (await this.#listeningFd()));
     } catch (error) {
       this.#server = undefined;
       throw listenFault(error, address, this.#port, this.#options.hints ?? OPTION_HINTS);
@@ -81,11 +90,27 @@ export class Listener {
     return this.#port === 0 ? listenAnywhere(listen) : listen(this.#port);
   }
 
+  /**
+   * Accepts no more, and goes on to listen: who connects waits in the kernel. Returns the descriptor, which is the caller's;
+   * undefined where it does not listen.
+   */
+  leave(): number | undefined {
+    const fd = this.descriptor;
+    const kept = fd === undefined ? undefined : dup(fd);
+    this.#server?.unref();
+    this.#server?.close();
+    this.#server = undefined;
+    return kept;
+  }
+
   /** New connections are refused when it resolves. Accepted ones live on. */
   close(): Promise<void> {
     const server = this.#server;
     if (server === undefined) return Promise.resolve();
     this.#server = undefined;
+    // Whoever keeps it for a next process has another descriptor.
+    const fd = socketDescriptor(server);
+    if (fd !== undefined) endConnection(fd);
     // close() would wait for the accepted sockets to end; the listening descriptor itself is closed at once.
     server.unref();
     server.close();

@@ -45,6 +45,11 @@ export class Packer {
     return packets;
   }
 
+  /** A copy of what waits: given to another packer of these rules, it waits there as it does here. */
+  get waiting(): Uint8Array {
+    return Buffer.from(this.#buffer.subarray(0, this.#length));
+  }
+
   /** What waits goes nowhere. */
   drop(): void {
     this.#length = 0;
@@ -123,6 +128,13 @@ export class Packing {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#packer.drop();
+  }
+
+  /** Sends nothing any more; returns what waits. */
+  handOver(): Uint8Array {
+    const { waiting } = this.#packer;
+    this.drop();
+    return waiting;
   }
 
   /** What waits is sent. */

@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.js';
 import type { Fault } from '../base/fault.js';
 import type { PackingRules } from '../config/packing.js';
 import type { Uart } from '../uart/uart.js';
+import type { KeptServer, ServerHandover } from './handover.js';
 import type { ListenHints } from './listener.js';
 import type { PortTrace } from './port-trace.js';
 import type { ClientEvent, SocketKind } from './real-com-client.js';
@@ -63,8 +64,18 @@ export interface PortServer {
   /** The real ones once it is open. */
   readonly tcpPorts: readonly number[];
   readonly clients: readonly ServedClient[];
-  /** Rejects with a Fault; nothing is left open then. */
-  open(): Promise<void>;
+  /**
+   * Rejects with a Fault; nothing is left open then.
+   * @param kept of a server of the same configuration; its descriptors are this one's from now on
+   */
+  open(kept?: KeptServer): Promise<void>;
+  /** Of the open server: what a process that is killed leaves. */
+  readonly descriptors: { readonly uart: number | undefined; readonly listeners: readonly number[] };
+  /**
+   * Does no more, and leaves everything as it is for the next process. A client that reads nothing for `atMostMs` is disconnected.
+   * undefined: it is of a kind that cannot be kept; it is closed then. Never rejects.
+   */
+  handOver(atMostMs: number): Promise<ServerHandover | undefined>;
   /** Idempotent. Never rejects. */
   close(): Promise<void>;
 }

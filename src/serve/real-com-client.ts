@@ -11,6 +11,7 @@ import type { Frame } from '../protocol/realcom/messages.js';
 import type { LineReport, LineRequest, LineSettings } from '../serial/line.js';
 import { type AnswerFaults, CommandSender } from './command-sender.js';
 import { DataIntake } from './data-intake.js';
+import type { KeptRealComClient, Leaving } from './handover.js';
 import type { PortTrace } from './port-trace.js';
 import type { LineClient, LineShare, SharedLine } from './shared-line.js';
 
@@ -30,6 +31,8 @@ export interface ClientOptions {
   readonly line: SharedLine;
   readonly trace?: PortTrace | undefined;
   readonly peer: string;
+  /** Goes on where another one was, when it has adopted its sockets; see `goOn`. */
+  readonly kept?: KeptRealComClient | undefined;
   readonly faults: AnswerFaults;
   readonly notifyDelayMs: number;
   readonly pollingMs: number;
@@ -68,15 +71,19 @@ export class RealComClient implements LineClient {
   #commandPlace = '';
   #reports: LineReport[] = [];
   #asked: 'tx' | 'rx' | undefined;
+  #askedUntilMs = 0;
   #performing = false;
+  #stopped = false;
   #ended = false;
 
   constructor(options: ClientOptions) {
     this.#options = options;
     this.peer = options.peer;
-    this.sinceMs = options.clock.wallTime();
+    this.sinceMs = options.kept?.sinceMs ?? options.clock.wallTime();
     this.#share = options.line.join(this);
+    this.#share.dropped = options.kept?.dropped ?? 0;
     this.#engine = new DeviceEngine({
+      goesOn: options.kept?.conversation,
       settings: this.#share.settings,
       modemLines: this.#share.modemLines,
       preamble: isIPv6(options.peer) && !options.peer.startsWith('::ffff:') ? 'auto' : 'off',
@@ -137,7 +144,7 @@ export class RealComClient implements LineClient {
     if (kind === 'data') {
       this.#data = socket;
       this.#dataPlace = place;
-      this.#intake = new DataIntake(socket, this.#share);
+      this.#intake = new DataIntake(socket, this.#share, this.#options.kept?.data?.intake);
     } else {
       this.#command = socket;
       this.#commandPlace = place;
@@ -171,6 +178,51 @@ export class RealComClient implements LineClient {
     this.#arm('notify', this.#options.notifyDelayMs, () => {
       this.#perform(this.#engine.report(...this.#reports.splice(0)));
     });
+  }
+
+  // hand-over: as of the whole server (port-server.ts)
+
+  /** Begins nothing any more: what its engine says is kept. */
+  stop(): void {
+    this.#stopped = true;
+    this.#command?.pause();
+  }
+
+  get idle(): boolean {
+    return !this.#performing && this.unsent === 0 && (this.#command?.writableLength ?? 0) === 0;
+  }
+
+  get turn(): number {
+    return this.#options.line.turn(this.#share);
+  }
+
+  handOver(leaving: Leaving): KeptRealComClient {
+    const now = this.#options.clock.now();
+    const data = this.#data && leaving.leave(this.#data);
+    const intake = this.#intake?.handOver(data?.unread ?? new Uint8Array(0));
+    this.#ended = true;
+    for (const timer of Object.values(this.#timers)) timer.cancel();
+    return {
+      address: this.peer,
+      sinceMs: this.sinceMs,
+      dropped: this.dropped,
+      data: data && intake && { socket: data.socket, intake },
+      command: this.#command && leaving.leave(this.#command),
+      conversation: this.#engine.state,
+      outputs: this.#outputs.slice(this.#next),
+      reports: this.#reports,
+      asked: this.#asked && { queue: this.#asked, leftMs: Math.max(0, this.#askedUntilMs - now) },
+    };
+  }
+
+  /** Its sockets have been adopted, and what others have to write before it has been written. */
+  goOn({ command, outputs, reports, asked }: KeptRealComClient): void {
+    if (this.#ended) return;
+    this.#intake?.portWritable();
+    this.#perform([...this.#engine.resume(), ...outputs]);
+    for (const report of reports) this.report(report);
+    if (asked !== undefined) this.#ask(asked.queue, asked.leftMs);
+    if (command !== undefined && command.unread.length > 0) this.#perform(this.#engine.receive(command.unread));
   }
 
   // hooks
@@ -208,13 +260,17 @@ export class RealComClient implements LineClient {
 
   #perform(outputs: readonly DeviceOutput[]): void {
     for (const output of outputs) this.#outputs.push(output);
-    if (this.#performing) return;
+    if (this.#performing || this.#stopped) return;
     this.#performAll().catch((error: unknown) => this.end(`port: ${messageOf(error)}`));
   }
 
   async #performAll(): Promise<void> {
     this.#performing = true;
     for (;;) {
+      if (this.#stopped) {
+        this.#performing = false;
+        return;
+      }
       const output = this.#outputs[this.#next++];
       if (output === undefined || this.#ended) break;
       // Only these two wait for something; a chunk full of small commands is not worth a turn for each.
@@ -235,10 +291,7 @@ export class RealComClient implements LineClient {
         this.#sender?.send(output.bytes);
         return;
       case 'queue':
-        this.#asked = output.queue;
-        this.#arm('queue', output.maxMs, () => this.#tellQueue());
-        if (output.maxMs === 0) this.#tellQueue();
-        else this.#lookAtQueue();
+        this.#ask(output.queue, output.maxMs);
         return;
       case 'timer':
         if (output.afterMs === undefined) this.#disarm('engine');
@@ -270,6 +323,14 @@ export class RealComClient implements LineClient {
     if (this.#ended) return;
     this.#options.event({ type: 'request', request, refused: !done });
     this.#perform(this.#engine.applied({ lines: uart.modemLines, refused: !done }));
+  }
+
+  #ask(queue: 'tx' | 'rx', maxMs: number): void {
+    this.#asked = queue;
+    this.#askedUntilMs = this.#options.clock.now() + maxMs;
+    this.#arm('queue', maxMs, () => this.#tellQueue());
+    if (maxMs === 0) this.#tellQueue();
+    else this.#lookAtQueue();
   }
 
   #queueOf(queue: 'tx' | 'rx'): number {

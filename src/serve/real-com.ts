@@ -2,16 +2,26 @@
 // Never lets a host too many disturb the others: it waits a moment and is then closed, since the vendor's daemon tries a
 // port that closes at once again every 23 ms. Follows docs/protocol/realcom.md sections 1.3, 1.4, 1.5, 12 and 13.
 import type { Socket } from 'node:net';
-import type { Timer } from '../base/clock.js';
 import { messageOf } from '../base/fault.js';
 import type { LineReport, LineRequest, LineSettings, OutputLines } from '../serial/line.js';
 import type { Uart } from '../uart/uart.js';
 import type { AnswerFaults } from './command-sender.js';
+import {
+  Arriving,
+  endSocket,
+  type KeptRealComClient,
+  type KeptServer,
+  Leaving,
+  NOT_READ,
+  type ServerHandover,
+  soon,
+} from './handover.js';
 import { Listener } from './listener.js';
 import { Packing } from './packing.js';
 import type { PortEvent, PortServer, ServedClient, SharedPortOptions } from './port-server.js';
 import { RealComClient, type SocketKind } from './real-com-client.js';
 import { SharedLine } from './shared-line.js';
+import { WaitingRoom } from './waiting-room.js';
 
 /** `aliveCheckMs` is 10 s and `linesWhenFree` 'low' where they are absent. Times in milliseconds. */
 export interface RealComOptions extends SharedPortOptions {
@@ -30,16 +40,7 @@ export interface RealComOptions extends SharedPortOptions {
   readonly allowDriverControl?: boolean;
 }
 
-interface Held {
-  readonly kind: SocketKind;
-  readonly socket: Socket;
-  readonly timer: Timer;
-}
-
 const UP: OutputLines = { dtr: true, rts: true };
-
-/** More sockets than this do not wait: they are closed at once. */
-const MAX_HELD = 8;
 
 /** Bytes that node reads ahead per socket: a data socket is read only as far as the port has room. */
 const DATA_MARK = 4096;
@@ -52,7 +53,7 @@ export class RealComPort implements PortServer {
   readonly #line: SharedLine;
   readonly #data: Listener;
   readonly #command: Listener;
-  readonly #held = new Set<Held>();
+  readonly #waiting: Readonly<Record<SocketKind, WaitingRoom>>;
   readonly #sockets = new Set<Socket>();
   readonly #clients = new Set<RealComClient>();
   #refuse: ((settings: LineSettings) => boolean) | undefined;
@@ -84,6 +85,8 @@ export class RealComPort implements PortServer {
       },
     });
     this.busyHoldMs = options.busyHoldMs ?? 500;
+    const room = () => new WaitingRoom(clock, this.busyHoldMs);
+    this.#waiting = { command: room(), data: room() };
     const listener = (kind: SocketKind, port: number, highWaterMark: number, receiveBuffer: number) =>
       new Listener({
         address: options.address,
@@ -145,16 +148,71 @@ export class RealComPort implements PortServer {
     return { received: intake?.received ?? 0, sent: intake?.sent ?? 0 };
   }
 
-  /** Opens the port and listens. Rejects with a Fault; nothing is left open then. */
-  async open(): Promise<void> {
+  get descriptors(): PortServer['descriptors'] {
+    const listeners = [this.#data.descriptor, this.#command.descriptor].filter((fd) => fd !== undefined);
+    return { uart: this.uart.descriptor, listeners };
+  }
+
+  async open(kept?: KeptServer): Promise<void> {
+    const arriving = kept && new Arriving(kept);
     try {
-      await this.#line.open();
-      if (this.#options.linesWhenFree === 'high') await this.uart.request({ type: 'lines', lines: this.#freeLines });
-      await this.resumeAccepting();
+      await this.#line.open(arriving?.uart);
+      const state = kept?.state?.server;
+      if (arriving !== undefined && state?.mode === 'real-com') this.#goOn(state.clients, state.packing, arriving);
+      const moved = kept !== undefined || this.#options.linesWhenFree === 'high';
+      if (moved && this.#clients.size === 0) await this.uart.request({ type: 'lines', lines: this.#freeLines });
+      await this.resumeAccepting(arriving);
     } catch (error) {
       await this.close();
       throw error;
+    } finally {
+      arriving?.endRest();
     }
+  }
+
+  async handOver(atMostMs: number): Promise<ServerHandover | undefined> {
+    const listeners = [this.#data.leave(), this.#command.leave()].filter((fd) => fd !== undefined);
+    for (const room of Object.values(this.#waiting)) room.close();
+    this.#line.stopInput();
+    for (const client of this.#clients) client.stop();
+    const isReady = () => !this.#leaving && [...this.#clients].every(({ idle }) => idle);
+    if (!(await soon(this.#options.clock, atMostMs, isReady)))
+      for (const client of [...this.#clients]) if (!client.idle) client.end(NOT_READ);
+    const leaving = new Leaving();
+    const turns = [...this.#clients].filter(({ ended }) => !ended).sort((a, b) => a.turn - b.turn);
+    const clients = turns.map((client) => client.handOver(leaving));
+    const line = this.#line.handOver();
+    this.#closed = true;
+    if (line?.uart.state !== undefined) {
+      const server = { mode: 'real-com' as const, packing: line.packing, clients };
+      return { uart: line.uart.fd, listeners, sockets: leaving.sockets, state: { uart: line.uart.state, server } };
+    }
+    for (const fd of [...listeners, ...leaving.sockets]) endSocket(fd);
+    await this.close();
+    return undefined;
+  }
+
+  #goOn(clients: readonly KeptRealComClient[], packing: Uint8Array, arriving: Arriving): void {
+    const begin: (() => void)[] = [];
+    for (const kept of clients) {
+      const client = this.#newClient(kept.address, kept);
+      for (const kind of ['data', 'command'] as const) {
+        const index = kept[kind]?.socket;
+        const socket = index === undefined ? undefined : arriving.socket(index);
+        if (socket !== undefined) this.#takeOver(kind, socket, client);
+        else if (index !== undefined) client.end(`the ${kind} connection was lost`);
+      }
+      begin.push(() => client.goOn(kept));
+    }
+    this.#line.goOn(packing);
+    for (const first of begin) first();
+  }
+
+  #takeOver(kind: SocketKind, socket: Socket, client: RealComClient): void {
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
+    if (client.ended) socket.destroy();
+    else client.adopt(kind, socket);
   }
 
   get #freeLines(): OutputLines {
@@ -165,7 +223,7 @@ export class RealComPort implements PortServer {
   /** Ends the host, the listeners and the port. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const held of [...this.#held]) this.#release(held);
+    for (const room of Object.values(this.#waiting)) room.close();
     for (const client of [...this.#clients]) client.end('the server is closing');
     for (const socket of this.#sockets) socket.destroy();
     await Promise.all([this.pauseAccepting(), this.#line.close()]);
@@ -179,10 +237,10 @@ export class RealComPort implements PortServer {
   }
 
   /** Listens again, on the same ports. The command port last: hosts try it first. */
-  async resumeAccepting(): Promise<void> {
-    await this.#data.open();
+  async resumeAccepting(kept?: Arriving): Promise<void> {
+    await this.#data.open(kept?.listener(0));
     try {
-      await this.#command.open();
+      await this.#command.open(kept?.listener(1));
     } catch (error) {
       await this.#data.close();
       throw error;
@@ -253,12 +311,13 @@ export class RealComPort implements PortServer {
     this.#tell({ type: 'connected', kind, peer: `${peer}:${socket.remotePort ?? 0}` });
   }
 
-  #newClient(peer: string): RealComClient {
+  #newClient(peer: string, kept?: KeptRealComClient): RealComClient {
     const client: RealComClient = new RealComClient({
       clock: this.#options.clock,
       line: this.#line,
       trace: this.#options.trace,
       peer,
+      kept,
       faults: this.answers,
       notifyDelayMs: this.#options.notifyDelayMs ?? 5,
       pollingMs: this.#options.pollingMs ?? 30_000,
@@ -270,7 +329,8 @@ export class RealComPort implements PortServer {
       ended: (reason) => void this.#ended(client, reason),
     });
     // Nobody else raises them.
-    if (this.#clients.size === 0 && !this.#line.driverControl) void this.#reset({ type: 'lines', lines: UP });
+    if (kept === undefined && this.#clients.size === 0 && !this.#line.driverControl)
+      void this.#reset({ type: 'lines', lines: UP });
     this.#clients.add(client);
     return client;
   }
@@ -303,36 +363,15 @@ export class RealComPort implements PortServer {
   /** A host that reconnects within milliseconds may be accepted before the end of its old connection is seen. */
   #hold(kind: SocketKind, socket: Socket, peer: string): void {
     this.#tell({ type: 'busy', kind, peer });
-    if (this.#held.size >= MAX_HELD) {
-      socket.destroy();
-      return;
-    }
-    const held: Held = {
-      kind,
-      socket,
-      timer: this.#options.clock.after(this.busyHoldMs, () => this.#release(held)),
-    };
-    this.#held.add(held);
-    socket.once('close', () => this.#forget(held));
-  }
-
-  #release(held: Held): void {
-    this.#forget(held);
-    held.socket.destroy();
-  }
-
-  #forget(held: Held): void {
-    held.timer.cancel();
-    this.#held.delete(held);
+    this.#waiting[kind].hold(socket, this.busyHoldMs);
   }
 
   #admitHeld(): void {
-    if (this.#closed) return;
-    for (const held of [...this.#held]) {
-      const peer = held.socket.remoteAddress;
-      if (peer === undefined || held.socket.destroyed || !this.#free(held.kind, peer)) continue;
-      this.#forget(held);
-      this.#admit(held.kind, held.socket, peer);
+    for (const kind of ['command', 'data'] as const) {
+      const take = () => (this.#closed ? undefined : this.#waiting[kind].take((peer) => this.#free(kind, peer)));
+      for (let next = take(); next !== undefined; next = take()) {
+        if (next.remoteAddress !== undefined) this.#admit(kind, next, next.remoteAddress);
+      }
     }
   }
 

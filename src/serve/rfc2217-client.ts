@@ -11,8 +11,10 @@ import { ServerEngine, type ServerOutput } from '../protocol/rfc2217/server.js';
 import { escapeData } from '../protocol/telnet/encoder.js';
 import type { LineReport, LineRequest, OutputLines } from '../serial/line.js';
 import type { Uart } from '../uart/uart.js';
+import type { KeptRfc2217Client, Leaving } from './handover.js';
 import type { LineOutput } from './line-output.js';
 import type { PortTrace } from './port-trace.js';
+import { UntoldReports } from './untold-reports.js';
 
 export type Rfc2217ClientEvent =
   | { readonly type: 'request'; readonly request: LineRequest; readonly refused: boolean }
@@ -31,6 +33,8 @@ export interface Rfc2217ClientOptions {
   readonly peer: string;
   /** Its address and port. */
   readonly place: string;
+  /** Goes on where another one was; see `goOn`. */
+  readonly kept?: KeptRfc2217Client | undefined;
   readonly trace: PortTrace | undefined;
   event(event: Rfc2217ClientEvent): void;
   /** At most once: the socket is gone, or being destroyed. */
@@ -64,24 +68,30 @@ export class Rfc2217Client {
   #flushing: NodeJS.Immediate | undefined;
   /** Why nothing more is taken from the line. */
   readonly #paused = new Set<'jammed' | 'suspended'>();
-  /** Told when the client reads again, the last of each kind. */
-  readonly #reports = new Map<LineReport['type'], LineReport>();
+  /** Until the client reads again. */
+  readonly #untold = new UntoldReports();
   #askedToSuspend = false;
   #breaking = false;
   #malformed = 0;
   #received = 0;
   #sent = 0;
   #closing: Timer | undefined;
+  #stopped = false;
   #ended = false;
 
   /** @param socket one that does not read yet */
   constructor(socket: Socket, options: Rfc2217ClientOptions) {
-    const { uart, lines, signature, peer, clock } = options;
+    const { uart, lines, signature, peer, clock, kept } = options;
     this.#socket = socket;
     this.#o = options;
     this.peer = peer;
-    this.sinceMs = clock.wallTime();
+    this.sinceMs = kept?.sinceMs ?? clock.wallTime();
+    this.#received = kept?.received ?? 0;
+    this.#sent = kept?.sent ?? 0;
+    this.#breaking = kept?.breaking ?? false;
+    this.#askedToSuspend = kept?.askedToSuspend ?? false;
     this.#engine = new ServerEngine({
+      goesOn: kept?.conversation,
       signature,
       settings: uart.settings,
       lines,
@@ -94,9 +104,58 @@ export class Rfc2217Client {
     });
     socket.on('close', () => this.#gone(reason));
     socket.on('drain', () => this.#reads());
+    if (kept !== undefined) return;
     this.#perform(this.#engine.start());
-    // Last: a socket that has bytes already is read from here on.
-    socket.on('readable', () => this.#pull());
+    this.#read();
+  }
+
+  /** Last: a socket that has bytes already is read from here on. */
+  #read(): void {
+    this.#socket.on('readable', () => this.#pull());
+  }
+
+  // hand-over: as of the whole server (port-server.ts)
+
+  /** Begins nothing any more: what its engine says is kept. */
+  stop(): void {
+    this.#stopped = true;
+    if (this.#outBytes > 0) this.#flush();
+  }
+
+  get idle(): boolean {
+    return this.#ended || (!this.#performing && this.#unread === 0);
+  }
+
+  /** undefined: it is gone. */
+  handOver(leaving: Leaving): KeptRfc2217Client | undefined {
+    if (this.#ended) return undefined;
+    this.#ended = true;
+    this.#closing?.cancel();
+    const left = leaving.leave(this.#socket);
+    return (
+      left && {
+        ...left,
+        address: this.peer,
+        sinceMs: this.sinceMs,
+        dropped: 0,
+        conversation: this.#engine.state,
+        outputs: this.#outputs.slice(this.#next),
+        reports: this.#untold.take(),
+        suspended: this.#paused.has('suspended'),
+        askedToSuspend: this.#askedToSuspend,
+        breaking: this.#breaking,
+        received: this.#received,
+        sent: this.#sent,
+      }
+    );
+  }
+
+  goOn({ suspended, outputs, reports, unread }: KeptRfc2217Client): void {
+    if (suspended) this.#pause('suspended', true);
+    for (const report of reports) this.report(report);
+    if (unread.length > 0) this.#socket.unshift(unread);
+    this.#read();
+    this.#perform(outputs);
   }
 
   get place(): string {
@@ -129,7 +188,7 @@ export class Rfc2217Client {
 
   report(report: LineReport): void {
     if (this.#ended) return;
-    if (this.#unread > UNREAD_LIMIT) this.#keep(report);
+    if (this.#unread > UNREAD_LIMIT) this.#untold.add(report);
     else this.#sendAll(this.#engine.report(report));
   }
 
@@ -171,12 +230,12 @@ export class Rfc2217Client {
   }
 
   #mayRead(): boolean {
-    return !this.#performing && !this.#o.output.full && this.#unread <= UNREAD_LIMIT;
+    return !this.#performing && !this.#stopped && !this.#o.output.full && this.#unread <= UNREAD_LIMIT;
   }
 
   #perform(outputs: readonly ServerOutput[]): void {
     for (const output of outputs) this.#outputs.push(output);
-    if (this.#performing) return;
+    if (this.#performing || this.#stopped) return;
     this.#performAll().catch((error: unknown) => this.end(`port: ${messageOf(error)}`));
   }
 
@@ -184,13 +243,22 @@ export class Rfc2217Client {
     this.#performing = true;
     let waited = false;
     for (;;) {
-      const output = this.#outputs[this.#next++];
+      const output = this.#stopped ? undefined : this.#outputs[this.#next++];
       if (output?.type !== 'data') this.#endRun();
+      if (this.#stopped) {
+        this.#performing = false;
+        return;
+      }
       if (output === undefined || this.#ended) break;
       if (this.#waits(output)) {
         waited = true;
         await this.#o.output.gone(output.type === 'request' ? 'transmitted' : 'accepted');
         if (this.#ended) break;
+        if (this.#stopped) {
+          // It has not waited long enough.
+          this.#next--;
+          continue;
+        }
       }
       if (output.type === 'request') {
         waited = true;
@@ -311,35 +379,14 @@ export class Rfc2217Client {
   #reads(): void {
     if (this.#ended) return;
     this.#pause('jammed', false);
-    for (const report of [...this.#reports.values()]) {
-      this.#reports.delete(report.type);
-      this.report(report);
-    }
+    for (const report of this.#untold.take()) this.report(report);
     this.#pull();
   }
 
   #pause(why: 'jammed' | 'suspended', on: boolean): void {
     if (on) this.#paused.add(why);
     else this.#paused.delete(why);
-    if (this.#paused.size > 0) this.#o.uart.pauseInput();
+    if (this.#paused.size > 0 || this.#stopped) this.#o.uart.pauseInput();
     else this.#o.uart.resumeInput();
-  }
-
-  #keep(report: LineReport): void {
-    const before = this.#reports.get(report.type);
-    if (report.type !== 'errors' || before?.type !== 'errors') {
-      this.#reports.set(report.type, report);
-      return;
-    }
-    const { errors } = report;
-    this.#reports.set('errors', {
-      type: 'errors',
-      errors: {
-        parity: errors.parity || before.errors.parity,
-        framing: errors.framing || before.errors.framing,
-        overrun: errors.overrun || before.errors.overrun,
-        bufferOverrun: errors.bufferOverrun || before.errors.bufferOverrun,
-      },
-    });
   }
 }

@@ -5,7 +5,18 @@
 import type { Socket } from 'node:net';
 import { messageOf } from '../base/fault.js';
 import type { OutputLines } from '../serial/line.js';
-import type { Uart } from '../uart/uart.js';
+import type { Uart, UartEvents } from '../uart/uart.js';
+import {
+  Arriving,
+  endSocket,
+  type KeptRfc2217Client,
+  type KeptServer,
+  Leaving,
+  NOT_READ,
+  type ServerHandover,
+  type ServerState,
+  soon,
+} from './handover.js';
 import { LineOutput } from './line-output.js';
 import { Listener } from './listener.js';
 import { Packing } from './packing.js';
@@ -39,6 +50,8 @@ export class Rfc2217Port implements PortServer {
   readonly #waiting: WaitingRoom;
   /** It has the port until nothing of it is left, a little longer than it is connected. */
   #client: Rfc2217Client | undefined;
+  /** It hands over. */
+  #stopped = false;
   #closed = false;
 
   constructor(options: Rfc2217Options) {
@@ -68,14 +81,20 @@ export class Rfc2217Port implements PortServer {
     return [{ address, sinceMs, received, sent, dropped: 0 }];
   }
 
-  async open(): Promise<void> {
+  get descriptors(): PortServer['descriptors'] {
+    const { descriptor } = this.#listener;
+    return { uart: this.#uart.descriptor, listeners: descriptor === undefined ? [] : [descriptor] };
+  }
+
+  async open(kept?: KeptServer): Promise<void> {
+    const arriving = kept && new Arriving(kept);
     const packing = this.#packing;
     packing?.start(
       () => this.#uart.settings,
       (packet) => this.#give(packet),
     );
     try {
-      await this.#uart.open({
+      const events: UartEvents = {
         received: (bytes) => this.#received(bytes),
         report: (report) => this.#client?.report(report),
         writable: () => {
@@ -87,13 +106,51 @@ export class Rfc2217Port implements PortServer {
           this.#tell({ type: 'failed', fault });
           this.#client?.end(fault.message);
         },
-      });
-      await this.#uart.request({ type: 'lines', lines: this.#freeLines });
-      await this.#listener.open();
+      };
+      await this.#uart.open(events, arriving?.uart);
+      if (arriving !== undefined) this.#goOn(kept?.state?.server, arriving);
+      if (this.#client === undefined) await this.#free();
+      await this.#listener.open(arriving?.listener(0));
     } catch (error) {
       await this.close();
       throw error;
+    } finally {
+      arriving?.endRest();
     }
+  }
+
+  async handOver(atMostMs: number): Promise<ServerHandover | undefined> {
+    const listener = this.#listener.leave();
+    const listeners = listener === undefined ? [] : [listener];
+    this.#waiting.close();
+    this.#stopped = true;
+    this.#uart.pauseInput();
+    this.#output.stopWaiting();
+    this.#client?.stop();
+    if (!(await soon(this.#options.clock, atMostMs, () => this.#client?.idle !== false))) this.#client?.end(NOT_READ);
+    this.#closed = true;
+    const leaving = new Leaving();
+    const client = this.#client?.handOver(leaving);
+    const uart = this.#uart.handOver?.();
+    if (uart?.state !== undefined) {
+      const packing = this.#packing?.handOver() ?? new Uint8Array(0);
+      const server = { mode: 'rfc2217' as const, packing, output: this.#output.handOver(), client };
+      return { uart: uart.fd, listeners, sockets: leaving.sockets, state: { uart: uart.state, server } };
+    }
+    for (const fd of [...listeners, ...leaving.sockets]) endSocket(fd);
+    await this.close();
+    return undefined;
+  }
+
+  #goOn(state: ServerState | undefined, arriving: Arriving): void {
+    if (state?.mode !== 'rfc2217') return;
+    this.#output.goOn(state.output);
+    const { client: kept } = state;
+    const socket = kept && arriving.socket(kept.socket);
+    if (kept === undefined || socket === undefined) return;
+    const client = this.#newClient(socket, kept.address, kept);
+    if (this.#packing !== undefined && state.packing.length > 0) this.#packing.take(state.packing);
+    client.goOn(kept);
   }
 
   async close(): Promise<void> {
@@ -140,10 +197,15 @@ export class Rfc2217Port implements PortServer {
   }
 
   #admit(socket: Socket, peer: string): void {
-    const { clock, signature = 'ttynp', aliveCheckMs = DEFAULT_ALIVE_MS } = this.#options;
+    const { aliveCheckMs = DEFAULT_ALIVE_MS } = this.#options;
     if (aliveCheckMs > 0) socket.setKeepAlive(true, aliveCheckMs);
     // As open(2) does with a port of this machine.
     this.#uart.request({ type: 'lines', lines: UP }).catch((error: unknown) => this.#note(error));
+    this.#tell({ type: 'connected', kind: 'data', peer: this.#newClient(socket, peer).place });
+  }
+
+  #newClient(socket: Socket, peer: string, kept?: KeptRfc2217Client): Rfc2217Client {
+    const { clock, signature = 'ttynp' } = this.#options;
     const place = `${peer}:${socket.remotePort ?? 0}`;
     const client: Rfc2217Client = new Rfc2217Client(socket, {
       clock,
@@ -157,28 +219,34 @@ export class Rfc2217Port implements PortServer {
       trace: this.#options.trace,
       event: (event) => this.#tell(event),
       ended: (reason) => void this.#left(client, reason),
+      kept,
     });
     this.#client = client;
-    this.#tell({ type: 'connected', kind: 'data', peer: place });
+    return client;
   }
 
   /** Nothing of this client reaches the next one: no byte, no break, no raised line. */
   async #left(client: Rfc2217Client, reason: string): Promise<void> {
     this.#tell({ type: 'disconnected', peer: client.peer, reason });
     if (this.#closed) return;
+    await this.#free();
+    if (this.#stopped) return;
+    this.#client = undefined;
+    const next = this.#closed ? undefined : this.#waiting.take();
+    if (next?.remoteAddress !== undefined) this.#admit(next, next.remoteAddress);
+  }
+
+  async #free(): Promise<void> {
     try {
       await this.#uart.request({ type: 'break', on: false });
       await this.#output.gone('transmitted', LEAVING_MS);
-      if (this.#closed) return;
+      if (this.#closed || this.#stopped) return;
       await this.#uart.request({ type: 'flush', queue: 'rx' });
       this.#packing?.drop();
       await this.#uart.request({ type: 'lines', lines: this.#freeLines });
     } catch (error) {
       this.#note(error);
     }
-    this.#client = undefined;
-    const next = this.#closed ? undefined : this.#waiting.take();
-    if (next?.remoteAddress !== undefined) this.#admit(next, next.remoteAddress);
   }
 
   #note(error: unknown): void {

@@ -3,7 +3,7 @@
 // buffers: who has no room holds the line up, or loses what comes (ignoreJammedIp), and waits its turn to write.
 import type { Fault } from '../base/fault.js';
 import type { LineReport, LineRequest, LineSettings, ModemLines, OutputLines } from '../serial/line.js';
-import type { Uart } from '../uart/uart.js';
+import type { KeptUart, Uart, UartEvents } from '../uart/uart.js';
 import type { Packing } from './packing.js';
 import type { PortTrace } from './port-trace.js';
 
@@ -50,6 +50,7 @@ export class SharedLine {
   /** In the order of their turns; the first was cut off in the middle of a piece, or is next. */
   readonly #waiting: LineShare[] = [];
   #closed = false;
+  #leaving = false;
 
   constructor(options: SharedLineOptions) {
     this.#o = options;
@@ -64,13 +65,13 @@ export class SharedLine {
   }
 
   /** Rejects with the port's Fault. */
-  async open(): Promise<void> {
+  async open(kept?: KeptUart): Promise<void> {
     const { packing, failed, uart } = this.#o;
     packing?.start(
       () => uart.settings,
       (packet) => this.#distribute(packet),
     );
-    await uart.open({
+    const events: UartEvents = {
       received: (bytes) => {
         this.#o.active?.();
         if (packing === undefined) this.#distribute(bytes);
@@ -86,7 +87,32 @@ export class SharedLine {
         for (const { client } of this.#shares) client.drained();
       },
       failed,
-    });
+    };
+    await uart.open(events, kept);
+  }
+
+  /** Takes no more from the line. */
+  stopInput(): void {
+    this.#leaving = true;
+    this.#o.uart.pauseInput();
+  }
+
+  /** Does no more. undefined: the port is gone, or cannot be kept. */
+  handOver(): { readonly uart: KeptUart; readonly packing: Uint8Array } | undefined {
+    const uart = this.#o.uart.handOver?.();
+    this.#closed = true;
+    return uart && { uart, packing: this.#o.packing?.handOver() ?? new Uint8Array(0) };
+  }
+
+  /** What waited for the end of its packet waits on. To be called when those who hear it have joined. */
+  goOn(packing: Uint8Array): void {
+    if (packing.length > 0) this.#o.packing?.take(packing);
+  }
+
+  /** Where it waits for its turn to write; after all who do where it does not. */
+  turn(share: LineShare): number {
+    const turn = this.#waiting.indexOf(share);
+    return turn < 0 ? this.#waiting.length : turn;
   }
 
   /** Idempotent. Never rejects. */
@@ -140,7 +166,7 @@ export class SharedLine {
 
   resume(share: LineShare): void {
     this.#jammed.delete(share);
-    if (!this.#closed && this.#jammed.size === 0) this.#o.uart.resumeInput();
+    if (!this.#closed && !this.#leaving && this.#jammed.size === 0) this.#o.uart.resumeInput();
   }
 
   get #heard(): boolean {

@@ -7,7 +7,20 @@ import type { LineRequest, OutputLines } from '../serial/line.js';
 import { ClientGate } from './client-gate.js';
 import { CommandPort } from './command-port.js';
 import { DataIntake } from './data-intake.js';
+import {
+  Arriving,
+  endSocket,
+  type KeptIntake,
+  type KeptServer,
+  type KeptTcpClient,
+  Leaving,
+  NOT_READ,
+  type ServerHandover,
+  type ServerState,
+  soon,
+} from './handover.js';
 import { Inactivity } from './inactivity.js';
+import { LastWords } from './last-words.js';
 import { Packing } from './packing.js';
 import type { PortEvent, PortServer, ServedClient, SharedPortOptions } from './port-server.js';
 import { type LineShare, SharedLine } from './shared-line.js';
@@ -30,6 +43,10 @@ interface Client {
   readonly intake: DataIntake;
 }
 
+interface Finishing {
+  handOver(unread: Uint8Array): KeptIntake;
+}
+
 const DEFAULT_ALIVE_MS = 7 * 60_000;
 const MAX_FINISHING = 8;
 const UP: OutputLines = { dtr: true, rts: true };
@@ -42,7 +59,7 @@ export class TcpServerPort implements PortServer {
   readonly #inactivity: Inactivity;
   readonly #clients = new Set<Client>();
   /** Of clients that are gone, with bytes that the line has no room for yet. */
-  readonly #finishing = new Set<DataIntake>();
+  readonly #finishing = new Map<Finishing, LineShare>();
   readonly #commands: CommandPort | undefined;
   #closed = false;
 
@@ -103,16 +120,51 @@ export class TcpServerPort implements PortServer {
     }));
   }
 
-  async open(): Promise<void> {
+  get descriptors(): PortServer['descriptors'] {
+    const listeners = [this.#gate.descriptor, this.#commands?.descriptor].filter((fd) => fd !== undefined);
+    return { uart: this.#line.uart.descriptor, listeners };
+  }
+
+  async open(kept?: KeptServer): Promise<void> {
+    const arriving = kept && new Arriving(kept);
     try {
-      await this.#line.open();
-      await this.#line.uart.request({ type: 'lines', lines: this.#freeLines });
-      await this.#gate.open();
-      await this.#commands?.open();
+      await this.#line.open(arriving?.uart);
+      if (arriving !== undefined) this.#goOn(kept?.state?.server, arriving);
+      if (this.#clients.size === 0) await this.#line.uart.request({ type: 'lines', lines: this.#freeLines });
+      await this.#gate.open(arriving?.listener(0));
+      await this.#commands?.open(arriving?.listener(1));
     } catch (error) {
       await this.close();
       throw error;
+    } finally {
+      arriving?.endRest();
     }
+  }
+
+  async handOver(atMostMs: number): Promise<ServerHandover | undefined> {
+    const listeners = [this.#gate.leave(), this.#commands?.leave()].filter((fd) => fd !== undefined);
+    this.#inactivity.end();
+    this.#line.stopInput();
+    this.#commands?.stop();
+    const isReady = () =>
+      this.#commands?.idle !== false && [...this.#clients].every(({ intake }) => intake.unsent === 0);
+    if (!(await soon(this.#options.clock, atMostMs, isReady))) {
+      this.#commands?.endBusy();
+      for (const { socket, intake } of [...this.#clients]) if (intake.unsent > 0) socket.destroy(new Error(NOT_READ));
+      await soon(this.#options.clock, atMostMs, isReady);
+    }
+    const leaving = new Leaving();
+    const clients = this.#leave(leaving);
+    const commanders = this.#commands?.handOver(leaving) ?? [];
+    const line = this.#line.handOver();
+    this.#closed = true;
+    if (line?.uart.state !== undefined) {
+      const server = { mode: 'tcp-server' as const, packing: line.packing, clients, commanders };
+      return { uart: line.uart.fd, listeners, sockets: leaving.sockets, state: { uart: line.uart.state, server } };
+    }
+    for (const fd of [...listeners, ...leaving.sockets]) endSocket(fd);
+    await this.close();
+    return undefined;
   }
 
   async close(): Promise<void> {
@@ -125,8 +177,48 @@ export class TcpServerPort implements PortServer {
     return this.#options.linesWhenFree === 'low' ? DOWN : UP;
   }
 
+  #leave(leaving: Leaving): KeptTcpClient[] {
+    const turns: { readonly turn: number; readonly client: KeptTcpClient }[] = [];
+    for (const { socket, share, intake, address, sinceMs } of this.#clients) {
+      const turn = this.#line.turn(share);
+      const left = leaving.leave(socket);
+      const kept = intake.handOver(left?.unread ?? new Uint8Array(0));
+      turns.push({ turn, client: { address, sinceMs, dropped: share.dropped, socket: left?.socket, ...kept } });
+    }
+    for (const [finishing, share] of this.#finishing) {
+      const kept = finishing.handOver(new Uint8Array(0));
+      const client = { address: '', sinceMs: 0, dropped: 0, socket: undefined, ...kept };
+      turns.push({ turn: this.#line.turn(share), client });
+    }
+    return turns.sort((a, b) => a.turn - b.turn).map(({ client }) => client);
+  }
+
+  #goOn(state: ServerState | undefined, arriving: Arriving): void {
+    if (state?.mode !== 'tcp-server') return;
+    const begin: (() => void)[] = [];
+    for (const kept of state.clients) {
+      const socket = kept.socket === undefined ? undefined : arriving.socket(kept.socket);
+      if (socket === undefined) {
+        const words = new LastWords(this.#line, kept.waiting, () => this.#finishing.delete(words));
+        this.#finishing.set(words, words.share);
+        begin.push(() => words.portWritable());
+      } else {
+        const client = this.#join(socket, kept.address, kept);
+        this.#gate.takeOver(socket, kept.address);
+        begin.push(() => client.intake.portWritable());
+      }
+    }
+    for (const kept of state.commanders) this.#commands?.goOn(kept, arriving);
+    this.#line.goOn(state.packing);
+    for (const first of begin) first();
+  }
+
   #admitted(socket: Socket, address: string): void {
     if (this.#clients.size === 0) this.#lines(UP);
+    this.#tell({ type: 'connected', kind: 'data', peer: this.#join(socket, address).share.client.place });
+  }
+
+  #join(socket: Socket, address: string, kept?: KeptTcpClient): Client {
     const place = `${address}:${socket.remotePort ?? 0}`;
     const share = this.#line.join({
       place,
@@ -144,17 +236,18 @@ export class TcpServerPort implements PortServer {
       reason = messageOf(error);
     });
     socket.on('close', () => this.#left(client, reason));
-    this.#tell({ type: 'connected', kind: 'data', peer: place });
+    share.dropped = kept?.dropped ?? 0;
     // Last: a socket that has bytes already is read from here on.
     const client: Client = {
       socket,
       address,
-      sinceMs: this.#options.clock.wallTime(),
+      sinceMs: kept?.sinceMs ?? this.#options.clock.wallTime(),
       share,
-      intake: new DataIntake(socket, share),
+      intake: new DataIntake(socket, share, kept),
     };
     this.#clients.add(client);
     this.#inactivity.active();
+    return client;
   }
 
   #left(client: Client, reason: string): void {
@@ -181,7 +274,7 @@ export class TcpServerPort implements PortServer {
       share.leave();
       return;
     }
-    this.#finishing.add(intake);
+    this.#finishing.set(intake, share);
     intake.finish(() => {
       this.#finishing.delete(intake);
       share.leave();

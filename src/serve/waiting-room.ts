@@ -17,14 +17,14 @@ export class WaitingRoom {
   }
 
   /** Takes a socket that does not read, and closes it unless it is taken in time. */
-  hold(socket: Socket): void {
+  hold(socket: Socket, holdMs = this.#holdMs): void {
     if (this.#waiting.size >= PLACES) {
       socket.destroy();
       return;
     }
     this.#waiting.set(
       socket,
-      this.#clock.after(this.#holdMs, () => this.#release(socket)),
+      this.#clock.after(holdMs, () => this.#release(socket)),
     );
     socket.once('close', () => this.#release(socket));
   }

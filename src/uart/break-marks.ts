@@ -8,6 +8,15 @@ export class BreakMarks {
   /** Of a sequence that a read has cut. */
   #seen: 'none' | 'mark' | 'mark and zero' = 'none';
 
+  get seen(): 'none' | 'mark' | 'mark and zero' {
+    return this.#seen;
+  }
+
+  /** The reads go on behind those of another process. */
+  goOn(seen: 'none' | 'mark' | 'mark and zero'): void {
+    this.#seen = seen;
+  }
+
   /** @returns the data; a view of `bytes` where there is no mark in them */
   remove(bytes: Uint8Array): Uint8Array {
     if (this.#seen === 'none' && !bytes.includes(MARK)) return bytes;

@@ -2,7 +2,7 @@
 // what the line was asked and what it told. Changes nothing.
 import type { Clock } from '../base/clock.js';
 import type { LineReport, LineRequest, LineSettings, ModemLines, OutputLines } from '../serial/line.js';
-import type { Uart, UartEvents } from './uart.js';
+import type { KeptUart, Uart, UartEvents } from './uart.js';
 
 export interface LineMeter {
   transmitted: number;
@@ -68,8 +68,16 @@ export class MeteredUart implements Uart {
     return this.#uart.inputQueue;
   }
 
-  open(events: UartEvents): Promise<void> {
-    return this.#uart.open({
+  get descriptor(): number | undefined {
+    return this.#uart.descriptor;
+  }
+
+  handOver(): KeptUart | undefined {
+    return this.#uart.handOver?.();
+  }
+
+  open(events: UartEvents, kept?: KeptUart): Promise<void> {
+    const metered: UartEvents = {
       ...events,
       received: (bytes) => {
         this.#meter.received += bytes.length;
@@ -81,7 +89,8 @@ export class MeteredUart implements Uart {
         if (this.#watch?.on) this.#watch.reported(report);
         events.report(report);
       },
-    });
+    };
+    return this.#uart.open(metered, kept);
   }
 
   request(request: LineRequest): Promise<boolean> {

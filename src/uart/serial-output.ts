@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../base/clock.js';
 import { beginBreak, drainPort, endBreak, untransmittedBytes, writeNow } from '../native/serial-port.js';
 import { type LineSettings, lineTimeMs } from '../serial/line.js';
 import { ByteQueue } from './byte-queue.js';
+import type { UartState } from './uart.js';
 
 export interface OutputOptions {
   readonly clock: Clock;
@@ -46,6 +47,23 @@ export class SerialOutput {
   constructor(fd: number, options: OutputOptions) {
     this.#fd = fd;
     this.#options = options;
+  }
+
+  /** What another process had, in the driver's queue too, is not over. To be called first. */
+  goOn({ output, stopped, breaking }: Pick<UartState, 'output' | 'stopped' | 'breaking'>): void {
+    this.#queue.push(output);
+    if (stopped) this.#held.add('host');
+    if (breaking) this.#held.add('break');
+    this.#break = breaking ? 'on' : 'off';
+    this.#busy = true;
+    this.#options.wantWritable();
+    this.#lookLater();
+  }
+
+  /** Does no more, and leaves the driver as it is. */
+  handOver(): Pick<UartState, 'output' | 'stopped' | 'breaking'> {
+    const output = this.#queue.peek(this.#queue.length);
+    return { output, stopped: this.#held.has('host'), breaking: this.close() };
   }
 
   /** At least 1 until the transmitter is known to be empty: what an adapter has in its own buffer no driver counts. */

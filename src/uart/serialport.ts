@@ -22,7 +22,6 @@ import {
   runTransmitter,
   SerialWaiter,
   setModemBits,
-  setRs485,
   unreadBytes,
 } from '../native/serial-port.js';
 import { getTermios } from '../native/termios.js';
@@ -37,9 +36,10 @@ import {
 import { BreakMarks } from './break-marks.js';
 import { keepRateAtZero, LINES_DOWN, sameLines } from './line-state.js';
 import { LOCK_DIRECTORY, lockPort } from './lock-file.js';
+import { openFault, quietly, readLines, readOutputLines, switchByRts, VIRTUAL_LINES } from './serial-device.js';
 import { SerialOutput } from './serial-output.js';
 import { asUart, isCarried, isPossible, rawTermios } from './serial-settings.js';
-import type { Uart, UartEvents } from './uart.js';
+import type { KeptUart, Uart, UartEvents, UartState } from './uart.js';
 
 export interface SerialPortOptions {
   /** As the operator names it: a link, such as below /dev/serial/by-id, is followed at each open. */
@@ -52,8 +52,6 @@ export interface SerialPortOptions {
   readonly lockDirectory?: string;
 }
 
-/** What a port shows that has no lines: a peer that is there. */
-const VIRTUAL_LINES: ModemLines = { cts: true, dsr: true, dcd: true, ri: false };
 /** How soon a line error is told that came with no byte; no driver wakes anybody for one. */
 const SAMPLE_MS = 100;
 const READ_BYTES = 4096;
@@ -107,16 +105,23 @@ export class SerialPortUart implements Uart {
     return this.#fd < 0 ? 0 : (this.#try(() => unreadBytes(this.#fd)) ?? 0);
   }
 
-  async open(events: UartEvents): Promise<void> {
+  get descriptor(): number | undefined {
+    return this.#fd < 0 ? undefined : this.#fd;
+  }
+
+  async open(events: UartEvents, kept?: KeptUart): Promise<void> {
     const { device, rs485, clock } = this.#options;
     this.#closed = false;
     this.#marks.reset();
+    this.#fd = kept?.fd ?? -1;
     try {
       const real = realpathSync(device);
       this.#unlock = lockPort(real, this.#options.lockDirectory ?? LOCK_DIRECTORY);
-      const fd = await openSerialPort(real);
+      const fd = kept?.fd ?? (await openSerialPort(real));
       this.#fd = fd;
-      await this.#begin(fd, rs485);
+      if (kept === undefined) await this.#begin(fd, rs485);
+      else if (kept.state === undefined) await this.#beginAgain(fd);
+      else await this.#goOn(fd, kept.state);
       if (this.#closed) throw new Fault('CANCELED', `${device}: closed while it was being opened`);
       this.#events = events;
       this.#output = new SerialOutput(fd, {
@@ -139,6 +144,11 @@ export class SerialPortUart implements Uart {
           hungUp: () => this.#failed(undefined),
         },
       );
+      if (kept?.state !== undefined) {
+        this.#output.goOn(kept.state);
+        // Meanwhile something may have changed; whoever opens it does not listen yet.
+        setImmediate(() => this.#lookAtLine());
+      }
       this.#want();
     } catch (error) {
       await this.close();
@@ -147,18 +157,53 @@ export class SerialPortUart implements Uart {
   }
 
   async #begin(fd: number, rs485: Rs485Options | undefined): Promise<void> {
-    const bits = await modemBits(fd);
-    this.#virtual = bits === undefined;
+    await this.#setUp(fd);
+    // The kernel raised both when the port was opened.
+    await this.#setLines(LINES_DOWN);
+    this.#modemLines = await readLines(fd);
+    if (rs485 !== undefined) switchByRts(fd, rs485, this.#options.device);
+  }
+
+  /** Of a process that was killed: nothing that it did to the line but its lines, which whoever opens it decides about. */
+  async #beginAgain(fd: number): Promise<void> {
+    await this.#setUp(fd);
+    await quietly(endBreak(fd));
+    runTransmitter(fd, true);
+    this.#outputLines = this.#virtual ? LINES_DOWN : await readOutputLines(fd);
+    this.#modemLines = await readLines(fd);
+  }
+
+  async #setUp(fd: number): Promise<void> {
+    this.#virtual = (await modemBits(fd)) === undefined;
     this.#counters = lineCounters(fd);
     await applyTermios(fd, rawTermios(getTermios(fd), this.#settings, this.#counters !== undefined));
     if (!this.#virtual && !isCarried(this.#settings, getTermios(fd))) {
       throw new Fault('CONFIG_INVALID', `${this.#options.device}: its driver does not carry these line settings`);
     }
     flushQueues(fd, 'both');
-    // The kernel raised both when the port was opened.
-    await this.#setLines(LINES_DOWN);
-    this.#modemLines = await readLines(fd);
-    if (rs485 !== undefined) switchByRts(fd, rs485, this.#options.device);
+  }
+
+  async #goOn(fd: number, state: UartState): Promise<void> {
+    this.#virtual = (await modemBits(fd)) === undefined;
+    this.#settings = state.settings;
+    this.#outputLines = state.outputLines;
+    this.#modemLines = state.modemLines;
+    this.#counters = state.counters;
+    this.#marks.goOn(state.marked);
+  }
+
+  handOver(): KeptUart | undefined {
+    if (this.#events === undefined || this.#output === undefined) return undefined;
+    const { settings, outputLines, modemLines } = this;
+    const line = { settings, outputLines, modemLines, counters: this.#counters, marked: this.#marks.seen };
+    const kept: KeptUart = { fd: this.#fd, state: { ...line, ...this.#output.handOver() } };
+    this.#events = undefined;
+    this.#waiter?.close();
+    this.#fd = -1;
+    this.#closed = true;
+    this.#unlock?.();
+    this.#unlock = undefined;
+    return kept;
   }
 
   async request(request: LineRequest): Promise<boolean> {
@@ -345,56 +390,5 @@ export class SerialPortUart implements Uart {
     const why = error === undefined ? 'it was unplugged, or hung up' : messageOf(error);
     const fault = new Fault('TTY_GONE', `${this.#options.device} is gone: ${why}`, { cause: error });
     queueMicrotask(() => events.failed(fault));
-  }
-}
-
-function switchByRts(fd: number, rs485: Rs485Options, device: string): void {
-  try {
-    setRs485(fd, rs485);
-  } catch (error) {
-    throw new Fault('CONFIG_INVALID', `${device}: its driver has no RS-485 mode (rs485)`, { cause: error });
-  }
-}
-
-async function readLines(fd: number): Promise<ModemLines> {
-  const bits = await modemBits(fd);
-  if (bits === undefined) return VIRTUAL_LINES;
-  return {
-    cts: (bits & MODEM_BITS.CTS) !== 0,
-    dsr: (bits & MODEM_BITS.DSR) !== 0,
-    dcd: (bits & MODEM_BITS.DCD) !== 0,
-    ri: (bits & MODEM_BITS.RI) !== 0,
-  };
-}
-
-async function quietly(call: Promise<void>): Promise<void> {
-  try {
-    await call;
-  } catch (error) {
-    if (!isSystemError(error)) throw error;
-  }
-}
-
-function openFault(device: string, error: unknown): Fault {
-  if (error instanceof Fault) return error;
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  const cause = { cause: error };
-  switch (code) {
-    case 'ENOENT':
-    case 'ENXIO':
-    case 'ENODEV':
-    case 'EIO':
-      return new Fault('TTY_GONE', `${device} is not there`, cause);
-    case 'EBUSY':
-    case 'EAGAIN':
-      return new Fault('TTY_BUSY', `${device}: another program has it open (see: fuser -v ${device})`, cause);
-    case 'EACCES':
-    case 'EPERM':
-      return new Fault('PERMISSION', `${device}: not allowed (its group is dialout, usually)`, cause);
-    case 'ENOTTY':
-    case 'EISDIR':
-      return new Fault('CONFIG_INVALID', `${device} is no serial port`, cause);
-    default:
-      return new Fault('SYSTEM', `${device}: ${messageOf(error)}`, cause);
   }
 }

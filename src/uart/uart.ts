@@ -18,6 +18,30 @@ export interface UartEvents {
   failed(fault: Fault): void;
 }
 
+/** A port that another process can go on with: its descriptor, and what is to be known of it beside. */
+export interface KeptUart {
+  readonly fd: number;
+  /** Plain values and bytes; undefined: its process was killed, and nothing is known. */
+  readonly state: UartState | undefined;
+}
+
+export interface UartState {
+  readonly settings: LineSettings;
+  readonly outputLines: OutputLines;
+  readonly modemLines: ModemLines;
+  /** Accepted, and not given to the driver. */
+  readonly output: Uint8Array;
+  /** The transmitter was stopped by a request. */
+  readonly stopped: boolean;
+  readonly breaking: boolean;
+  /** Of the driver, where it counts: what is new since then is told. */
+  readonly counters:
+    | Readonly<Record<'parity' | 'framing' | 'overrun' | 'bufferOverrun' | 'breaks', number>>
+    | undefined;
+  /** Of a mark in the input that was read in part (break-marks.ts). */
+  readonly marked: 'none' | 'mark' | 'mark and zero';
+}
+
 export interface Uart {
   /** For logs: "loopback 1", "ttyS0". */
   readonly name: string;
@@ -30,8 +54,18 @@ export interface Uart {
   /** Bytes received and not yet told by `received`. */
   readonly inputQueue: number;
 
-  /** Rejects with a Fault where the port cannot be had; it is then closed. */
-  open(events: UartEvents): Promise<void>;
+  /**
+   * Rejects with a Fault where the port cannot be had; it is then closed.
+   * @param kept goes on with this one, where it is of a kind that can be kept; the descriptor is the port's from now on
+   */
+  open(events: UartEvents, kept?: KeptUart): Promise<void>;
+  /** Its descriptor while it is open, which stays its own; absent: it is of a kind that cannot be kept. */
+  readonly descriptor?: number | undefined;
+  /**
+   * Does no more, and leaves the line as it is: no event follows, and the descriptor is the caller's. To be called when no request
+   * is under way. undefined: it is not open, or cannot be kept.
+   */
+  handOver?(): KeptUart | undefined;
   /**
    * Carries a request out, in the order of the calls. Resolves with false where the port refuses it and keeps what it
    * had. Settings apply at once: bytes that are queued leave at the new rate, so who minds drains first.

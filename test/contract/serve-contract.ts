@@ -2,8 +2,11 @@
 // The serial port is a PTY, so that what is asserted is what the device at its other end sees.
 import { readdirSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { SystemClock } from '../../src/base/clock.js';
+import { parseWithBytes, stringifyWithBytes } from '../../src/base/bytes-json.js';
+import { type Clock, SystemClock } from '../../src/base/clock.js';
+import type { KeptServer, ServerHandover } from '../../src/serve/handover.js';
 import type { PortEvent, PortServer } from '../../src/serve/port-server.js';
+import { LoopbackUart } from '../../src/uart/loopback.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
 import type { Uart } from '../../src/uart/uart.js';
 import type { RawPeer } from '../support/raw-peer.js';
@@ -207,6 +210,110 @@ export function serveContract(one: ServeCase): void {
       ends.push(() => again.close());
       await again.open();
       expect(again.tcpPorts).toEqual(tcpPorts);
+    });
+
+    /** As another process takes it. */
+    function kept({ state, ...descriptors }: ServerHandover): KeptServer {
+      return { ...descriptors, state: parseWithBytes(stringifyWithBytes(state)) as ServerHandover['state'] };
+    }
+
+    function nextServer(line: SerialLine, before: PortServer, clock: Clock = new SystemClock()) {
+      const uart = new SerialPortUart({ device: line.path, clock, lockDirectory: '/nowhere' });
+      const events: PortEvent[] = [];
+      const event = (what: PortEvent) => events.push(what);
+      const parts = { clock, uart, address: '127.0.0.1', tcpPorts: before.tcpPorts, busyHoldMs: 0, event };
+      const server = one.serve(parts);
+      ends.push(() => server.close());
+      return { server, events };
+    }
+
+    async function handedOver(line: SerialLine, from: PortServer) {
+      const handover = await from.handOver(1000);
+      if (handover === undefined) throw new Error('it could not be kept');
+      const { server, events } = nextServer(line, from);
+      await server.open(kept(handover));
+      return { server, events };
+    }
+
+    test('handed over again and again in the middle of traffic: no byte is lost, doubled or changed, either way', async () => {
+      const { line, server } = await served();
+      const { data, all } = await host(server);
+      await until(() => server.clients.length === 1);
+      const much = counted(300_000);
+      const onWire = Buffer.from(one.onWire?.(much) ?? much);
+      data.send(onWire);
+      line.send(much);
+      let now = server;
+      for (let round = 0; round < 8; round++) {
+        await until(() => line.received.length >= (round * much.length) / 10);
+        // A part of what is on its way is then in the queues of this process.
+        line.deaf = round % 2 === 0;
+        for (let turn = 0; turn < round * 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+        ({ server: now } = await handedOver(line, now));
+        expect(now.clients).toHaveLength(1);
+        line.deaf = false;
+      }
+      await until(() => line.received.length >= much.length);
+      expect(line.received.equals(much)).toBe(true);
+      await data.until(() => data.received.length >= onWire.length);
+      expect(data.received.equals(onWire)).toBe(true);
+      expect(now.clients).toMatchObject([{ received: much.length, sent: much.length }]);
+      expect(all.map(({ ended }) => ended)).toEqual(all.map(() => false));
+    });
+
+    test('handed over with nobody connected, and who connects meanwhile waits', async () => {
+      const { line, server } = await served();
+      const handover = await server.handOver(1000);
+      if (handover === undefined) throw new Error('it could not be kept');
+      const early = one.host(server.tcpPorts);
+      const { server: next } = nextServer(line, server);
+      await next.open(kept(handover));
+      const { data, all } = await early;
+      for (const peer of all) ends.push(() => peer.close());
+      await until(() => next.clients.length === 1);
+      line.send('hello');
+      expect((await data.take(5)).toString()).toBe('hello');
+    });
+
+    test('handed over, and the host went meanwhile, or the device: told as ever, and nothing is left', async () => {
+      const { line, server } = await served();
+      const { data, all } = await host(server);
+      await until(() => server.clients.length === 1);
+      const first = await server.handOver(1000);
+      if (first === undefined) throw new Error('it could not be kept');
+      for (const peer of all) await peer.close('reset');
+      const { server: second } = nextServer(line, server);
+      await second.open(kept(first));
+      await until(() => second.clients.length === 0);
+      data.forget();
+      const again = await host(second);
+      await until(() => second.clients.length === 1);
+      const last = await second.handOver(1000);
+      if (last === undefined) throw new Error('it could not be kept');
+      line.unplug();
+      const { server: third } = nextServer(line, second);
+      await expect(third.open(kept(last))).rejects.toMatchObject({ code: 'TTY_GONE' });
+      for (const peer of again.all) await peer.end();
+    });
+
+    test('of a process that was killed: the device and what listens are there, and no host', async () => {
+      const { line, server } = await served();
+      const handover = await server.handOver(1000);
+      if (handover === undefined) throw new Error('it could not be kept');
+      const { server: next } = nextServer(line, server);
+      await next.open({ ...handover, state: undefined });
+      const { data } = await host(next);
+      data.send(Buffer.from('well'));
+      await until(() => line.received.toString() === 'well');
+    });
+
+    test('a port that cannot be kept is closed by it, and its host is told the end', async () => {
+      const uart = new LoopbackUart({ clock: new SystemClock() });
+      const { server } = await served({ uart });
+      const { all } = await host(server);
+      expect(await server.handOver(1000)).toBeUndefined();
+      for (const peer of all) await peer.end();
+      await expect(one.host(server.tcpPorts)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     });
 
     test('a TCP port that somebody has is refused, and the device is free again', async () => {

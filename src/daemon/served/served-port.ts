@@ -10,15 +10,20 @@ import type { PortEvent, PortServer } from '../../serve/port-server.js';
 import type { PortTrace } from '../../serve/port-trace.js';
 import { MeteredUart, newMeter } from '../../uart/metered.js';
 import type { Uart } from '../../uart/uart.js';
+import type { KeptPort, ServedKeeper } from '../handover/served-keepers.js';
 import { QuietLog } from './quiet-log.js';
 import { type Counts, portText, serialPortView } from './serial-port-view.js';
 import type { ServedTrace } from './served-trace.js';
+import { meterAfter, type Tally, tallyNow, tallyOf } from './tally.js';
 
 export interface ServedPortOptions {
   readonly config: ResolvedSerialPort;
   readonly clock: Clock;
   readonly log: Log;
   readonly trace: ServedTrace;
+  /** What an earlier process left of it. */
+  readonly kept: KeptPort | undefined;
+  readonly keeper: ServedKeeper | undefined;
   /** A closed one, each time. */
   readonly makeUart: (config: ResolvedSerialPort) => Uart;
   /** undefined where the mode is disabled. */
@@ -50,12 +55,20 @@ export class ServedPort {
   #retry: Timer | undefined;
   #work: Promise<void> = Promise.resolve();
   #stopped = false;
+  #kept: KeptPort | undefined;
+  #tally: Tally | undefined;
 
   constructor(options: ServedPortOptions) {
     this.#o = options;
     this.config = options.config;
     this.#quiet = new QuietLog(options.log, options.clock);
     this.#since = this.#now();
+    this.#kept = options.kept;
+    this.#tally = tallyOf(options.kept?.about);
+    if (this.#tally !== undefined) {
+      Object.assign(this.#counts, this.#tally.counts);
+      Object.assign(this.#meter, meterAfter(this.#tally, options.clock));
+    }
   }
 
   /** Resolves when it has been tried once; what comes later comes later. Never rejects. */
@@ -73,9 +86,33 @@ export class ServedPort {
     this.#stopped = true;
     this.#retry?.cancel();
     await this.#work;
-    await this.#server?.close();
+    await this.#close(this.#server);
     if (this.#o.trace.on) this.#o.trace.event('the port is not offered any more, or not so');
     this.#quiet.close();
+  }
+
+  /** Leaves it to the next process, clients and all. False: it has been stopped instead. Never rejects. */
+  async handOver(atMostMs: number): Promise<boolean> {
+    const { keeper, clock } = this.#o;
+    await this.#work;
+    const server = this.#server;
+    if (keeper === undefined || server === undefined) {
+      await this.stop();
+      return false;
+    }
+    this.#stopped = true;
+    const handover = await server.handOver(atMostMs);
+    if (handover === undefined) {
+      keeper.closed();
+      return false;
+    }
+    const about: Tally = tallyNow(this.#meter, this.#counts, this.#since, clock);
+    return keeper.leave(handover, about);
+  }
+
+  async #close(server: PortServer | undefined): Promise<void> {
+    await server?.close();
+    this.#o.keeper?.closed();
   }
 
   view(): SerialPortView {
@@ -99,14 +136,17 @@ export class ServedPort {
     const server = makeServer(config, uart, (event) => this.#happened(server, event), trace);
     if (server === undefined) return;
     this.#lostEarly = undefined;
+    const kept = this.#kept;
+    this.#kept = undefined;
     try {
-      await server.open();
+      await server.open(kept);
     } catch (error) {
+      this.#o.keeper?.closed();
       this.#failed(asFault(error));
       return;
     }
     if (this.#lostEarly !== undefined) {
-      await server.close();
+      await this.#close(server);
       this.#failed(this.#lostEarly);
       return;
     }
@@ -114,9 +154,12 @@ export class ServedPort {
     this.#uart = uart;
     this.#fault = undefined;
     this.#become('up');
-    this.#o.log.log('info', `${portText(config)}: offered on ${config.listen} port ${server.tcpPorts.join(' and ')}`, {
-      event: 'served',
-    });
+    if (this.#tally !== undefined) this.#since = this.#tally.since;
+    this.#tally = undefined;
+    this.#o.keeper?.opened(server.descriptors);
+    const again = server.clients.length > 0 ? `, and goes on with ${clientsText(server.clients.length)}` : '';
+    const where = `${config.listen} port ${server.tcpPorts.join(' and ')}`;
+    this.#o.log.log('info', `${portText(config)}: offered on ${where}${again}`, { event: 'served' });
   }
 
   #happened(server: PortServer | undefined, event: PortEvent): void {
@@ -170,7 +213,7 @@ export class ServedPort {
     const server = this.#server;
     this.#server = undefined;
     this.#uart = undefined;
-    await server?.close();
+    await this.#close(server);
     this.#failed(fault);
   }
 
@@ -200,3 +243,5 @@ export class ServedPort {
     return new Date(this.#o.clock.wallTime()).toISOString();
   }
 }
+
+const clientsText = (count: number) => (count === 1 ? 'its client' : `its ${count} clients`);

@@ -1,10 +1,13 @@
 // All serial ports of this machine that the configuration offers, wanted against running. An unchanged port is not touched.
 import type { ReloadResult, SerialPortView, TraceRecord } from '../../api/types.js';
 import { type ResolvedSerialPort, sameSerialPort } from '../../config/resolved.js';
+import type { ServedKeepers } from '../handover/served-keepers.js';
 import { ServedPort, type ServedPortOptions } from './served-port.js';
 import { ServedTrace } from './served-trace.js';
 
-export type ServedPortsOptions = Omit<ServedPortOptions, 'config' | 'trace'>;
+export interface ServedPortsOptions extends Omit<ServedPortOptions, 'config' | 'trace' | 'kept' | 'keeper'> {
+  readonly keepers: ServedKeepers;
+}
 
 type Changes = Pick<ReloadResult, 'added' | 'removed' | 'changed' | 'unchanged'>;
 
@@ -46,11 +49,26 @@ export class ServedPorts {
     for (const config of wanted) {
       if (this.#ports.has(config.port)) continue;
       if (!known.has(config.port)) result?.added.push(nameOf(config.port));
-      const port = new ServedPort({ ...this.#o, config, trace: this.#trace(config.port) });
+      const words = JSON.stringify(config);
+      const port = new ServedPort({
+        ...this.#o,
+        config,
+        trace: this.#trace(config.port),
+        kept: this.#o.keepers.adopt(config.port, words),
+        keeper: this.#o.keepers.keeper(config.port, words),
+      });
       this.#ports.set(config.port, port);
       coming.push(port.start());
     }
+    this.#o.keepers.endRest();
     await Promise.all(coming);
+  }
+
+  /** Leaves all that can be left to the next process, and stops the others. Never rejects. */
+  async handOver(atMostMs: number): Promise<void> {
+    await this.#work;
+    await Promise.all([...this.#ports.values()].map((port) => port.handOver(atMostMs)));
+    this.#ports.clear();
   }
 
   views(): SerialPortView[] {

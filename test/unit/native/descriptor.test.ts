@@ -40,14 +40,14 @@ test('kinds', async () => {
   const pty = makePty();
   owned(pty.fd);
   expect(descriptorKind(pty.fd)).toBe('pty-master');
-  expect(descriptorKind(owned(openSlave(pty.path)))).toBe('other');
+  expect(descriptorKind(owned(openSlave(pty.path)))).toBe('tty');
   expect(descriptorKind(owned(createStateFile('x', 0)))).toBe('memfd');
   const { fd, peer } = await tcpPair();
   expect(descriptorKind(fd)).toBe('tcp');
   // A connection that its peer has ended is still one.
   peer.destroy();
   expect(descriptorKind(fd)).toBe('tcp');
-  expect(descriptorKind(owned(listenTcp({ host: '127.0.0.1', port: 0 })))).toBe('other');
+  expect(descriptorKind(owned(listenTcp({ host: '127.0.0.1', port: 0 })))).toBe('tcp-listener');
   for (const end of socketPair()) expect(descriptorKind(owned(end))).toBe('unix');
   const file = openSync(`${folder()}/file`, 'w+');
   expect(descriptorKind(owned(file))).toBe('other');
