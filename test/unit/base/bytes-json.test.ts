@@ -12,7 +12,11 @@ test('bytes anywhere come back as bytes, and everything else as JSON has it', ()
     d: fc.string(),
     e: fc.nat(),
   });
-  fc.assert(fc.property(value, (value) => expect(through(value)).toEqual(value)));
+  fc.assert(
+    fc.property(value, (value) => {
+      expect(through(value)).toEqual(value);
+    }),
+  );
 });
 
 test('a Buffer and a view of one are bytes too', () => {
