@@ -109,6 +109,7 @@ check 'serial ports: those of usbip ttys and a 16550 are offered' "$served serve
 check 'serial ports: our driver at our Real COM: parity, lines, TIOCMIWAIT, break, drain reach the line and come back' "$served served_real_com" 180
 check 'serial ports: pyserial rfc2217:// has mark and space parity, lines, break with its length, error counters' "$served served_rfc2217" 120
 check 'serial ports: a 16550 by raw TCP: every byte, a Modbus frame is a segment, one client at a time' "$served served_16550" 120
+check 'serial ports: a 16550 over two restarts under traffic and a kill: no byte lost, DTR and RTS never move' "$served served_restart" 300
 check 'serial ports: an adapter that is unplugged and plugged in again is offered again, its clients are told' "$served served_unplugged" 180
 check 'serial ports: they go with the configuration' "$served served_end"
 network='. ./served-network.sh;'

@@ -29,6 +29,9 @@ served_real_com() { su member -c "python3 /mnt/host/usbip.py /dev/ttyNP20 $DEVIC
 served_rfc2217() { su member -c "python3 /mnt/host/served.py rfc2217 7002 $DEVICE 2"; }
 served_16550() { su member -c "python3 /mnt/host/served.py 16550 7003 /dev/ttyS2"; }
 
+# As root: it restarts the service.
+served_restart() { python3 /mnt/host/served-restart.py 7003 /dev/ttyS2; }
+
 # The adapter is pulled out under clients, and plugged in again.
 served_unplugged() {
   local old
