@@ -23,7 +23,9 @@ export interface ClientGateOptions {
   readonly hints?: ListenHints | undefined;
   /** It has a place until its socket is closed, and does not read yet. */
   admitted(socket: Socket, address: string): void;
+  /** busy: it has waited in vain. */
   refused(why: 'busy' | 'denied', address: string): void;
+  waits(address: string): void;
 }
 
 const READ_AHEAD = 4096;
@@ -98,8 +100,8 @@ export class ClientGate {
     } else if (this.#hasPlace(address)) {
       this.#admit(socket, address);
     } else {
-      this.#o.refused('busy', address);
-      this.#waiting.hold(socket);
+      this.#o.waits(address);
+      this.#waiting.hold(socket, () => this.#o.refused('busy', address));
     }
   }
 

@@ -5,11 +5,13 @@ import { ClientGate, type ClientGateOptions } from './client-gate.js';
 import { type Arriving, type KeptRealComClient, type Leaving, NOT_READ } from './handover.js';
 import type { PortEvent } from './port-server.js';
 import type { PortTrace } from './port-trace.js';
-import { RealComClient } from './real-com-client.js';
+import { type DataSide, RealComClient } from './real-com-client.js';
 import type { SharedLine } from './shared-line.js';
 
-export interface CommandPortOptions extends Omit<ClientGateOptions, 'admitted' | 'refused'> {
+export interface CommandPortOptions extends Omit<ClientGateOptions, 'admitted' | 'refused' | 'waits'> {
   readonly line: SharedLine;
+  /** What the bytes of other connections are to a question about the queues, and to a flush. */
+  readonly data: DataSide;
   readonly trace?: PortTrace | undefined;
   event(event: PortEvent): void;
   /** A client is gone; what it did to the line is not undone yet. */
@@ -32,6 +34,7 @@ export class CommandPort {
       ...options,
       admitted: (socket, address) => this.#admitted(socket, address),
       refused: (type, peer) => options.event({ type, kind: 'command', peer }),
+      waits: (peer) => options.event({ type: 'waits', kind: 'command', peer }),
     });
   }
 
@@ -92,10 +95,11 @@ export class CommandPort {
   }
 
   #newClient(peer: string, kept?: KeptRealComClient): RealComClient {
-    const { clock, line, trace, aliveCheckMs, event } = this.#o;
+    const { clock, line, data, trace, aliveCheckMs, event } = this.#o;
     const client: RealComClient = new RealComClient({
       clock,
       line,
+      data,
       trace,
       peer,
       kept,

@@ -13,7 +13,9 @@ export type PortEvent =
   | ClientEvent
   | { readonly type: 'connected'; readonly kind: SocketKind; readonly peer: string }
   | { readonly type: 'disconnected'; readonly peer: string; readonly reason: string }
-  /** Another host has the port. */
+  /** Another host has the port: it waits a moment for its place. */
+  | { readonly type: 'waits'; readonly kind: SocketKind; readonly peer: string }
+  /** It has waited in vain, and is closed. */
   | { readonly type: 'busy'; readonly kind: SocketKind; readonly peer: string }
   /** Not one of those who may connect: closed before a byte was answered. */
   | { readonly type: 'denied'; readonly kind: SocketKind; readonly peer: string }

@@ -26,9 +26,18 @@ export type ClientEvent =
   /** A frame to the host; undefined: the preamble. */
   | { readonly type: 'frame'; readonly bytes: Uint8Array; readonly frame: Frame | undefined };
 
+/** The data that its commands are about, where they come on connections of others. Bytes. */
+export interface DataSide {
+  waiting(): number;
+  unsent(): number;
+  takeAll(): Promise<void>;
+  drop(): void;
+}
+
 export interface ClientOptions {
   readonly clock: Clock;
   readonly line: SharedLine;
+  readonly data?: DataSide;
   readonly trace?: PortTrace | undefined;
   readonly peer: string;
   /** Goes on where another one was, when it has adopted its sockets; see `goOn`. */
@@ -274,7 +283,7 @@ export class RealComClient implements LineClient {
       const output = this.#outputs[this.#next++];
       if (output === undefined || this.#ended) break;
       // Only these two wait for something; a chunk full of small commands is not worth a turn for each.
-      if (output.type === 'take-data') await this.#intake?.takeAll();
+      if (output.type === 'take-data') await (this.#intake ?? this.#options.data)?.takeAll();
       else if (output.type === 'request') await this.#request(output.request);
       else this.#performNow(output);
     }
@@ -317,7 +326,7 @@ export class RealComClient implements LineClient {
 
   async #request(request: LineRequest): Promise<void> {
     const uart = this.#share;
-    if (request.type === 'flush' && request.queue !== 'rx') this.#intake?.drop();
+    if (request.type === 'flush' && request.queue !== 'rx') (this.#intake ?? this.#options.data)?.drop();
     const refused = request.type === 'settings' && this.#options.refuses(request.settings);
     const done = !refused && (await uart.request(request));
     if (this.#ended) return;
@@ -335,8 +344,9 @@ export class RealComClient implements LineClient {
 
   #queueOf(queue: 'tx' | 'rx'): number {
     const uart = this.#share;
-    if (queue === 'tx') return uart.outputQueue + (this.#intake?.waiting ?? 0);
-    return uart.inputQueue + (this.#intake?.unsent ?? 0);
+    const { data } = this.#options;
+    if (queue === 'tx') return uart.outputQueue + (this.#intake?.waiting ?? data?.waiting() ?? 0);
+    return uart.inputQueue + (this.#intake?.unsent ?? data?.unsent() ?? 0);
   }
 
   #lookAtQueue(): void {

@@ -362,8 +362,8 @@ export class RealComPort implements PortServer {
 
   /** A host that reconnects within milliseconds may be accepted before the end of its old connection is seen. */
   #hold(kind: SocketKind, socket: Socket, peer: string): void {
-    this.#tell({ type: 'busy', kind, peer });
-    this.#waiting[kind].hold(socket, this.busyHoldMs);
+    this.#tell({ type: 'waits', kind, peer });
+    this.#waiting[kind].hold(socket, () => this.#tell({ type: 'busy', kind, peer }), this.busyHoldMs);
   }
 
   #admitHeld(): void {

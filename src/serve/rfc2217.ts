@@ -191,8 +191,8 @@ export class Rfc2217Port implements PortServer {
     } else if (this.#client === undefined) {
       this.#admit(socket, peer);
     } else {
-      this.#tell({ type: 'busy', kind: 'data', peer });
-      this.#waiting.hold(socket);
+      this.#tell({ type: 'waits', kind: 'data', peer });
+      this.#waiting.hold(socket, () => this.#tell({ type: 'busy', kind: 'data', peer }));
     }
   }
 

@@ -113,6 +113,8 @@ function logEvent(log: Log, n: number, event: PortEvent, verbose: boolean): void
     case 'disconnected':
       log.log('info', `${port}: ${event.peer} disconnected: ${event.reason}`);
       break;
+    case 'waits':
+      return undefined;
     case 'busy':
       log.log('info', `${port}: ${event.kind} connection from ${event.peer} while the port is in use`);
       break;

@@ -3,6 +3,8 @@
 // Follows the device servers' TCP Server mode.
 import type { Socket } from 'node:net';
 import { messageOf } from '../base/fault.js';
+import { socketDescriptor } from '../native/net-socket.js';
+import { isEstablished } from '../native/socket.js';
 import type { LineRequest, OutputLines } from '../serial/line.js';
 import { ClientGate } from './client-gate.js';
 import { CommandPort } from './command-port.js';
@@ -23,6 +25,7 @@ import { Inactivity } from './inactivity.js';
 import { LastWords } from './last-words.js';
 import { Packing } from './packing.js';
 import type { PortEvent, PortServer, ServedClient, SharedPortOptions } from './port-server.js';
+import type { DataSide } from './real-com-client.js';
 import { type LineShare, SharedLine } from './shared-line.js';
 
 /** `aliveCheckMs` is 7 minutes and `linesWhenFree` 'high' where they are absent. Times in milliseconds. */
@@ -61,6 +64,13 @@ export class TcpServerPort implements PortServer {
   /** Of clients that are gone, with bytes that the line has no room for yet. */
   readonly #finishing = new Map<Finishing, LineShare>();
   readonly #commands: CommandPort | undefined;
+  /** Of all clients, for those who set the line. */
+  readonly #data: DataSide = {
+    waiting: () => this.#sum((intake) => intake.waiting),
+    unsent: () => this.#sum((intake) => intake.unsent),
+    takeAll: () => Promise.all([...this.#clients].map(({ intake }) => intake.takeAll())).then(() => {}),
+    drop: () => this.#sum((intake) => intake.drop()),
+  };
   #closed = false;
 
   constructor(options: TcpServerOptions) {
@@ -93,6 +103,10 @@ export class TcpServerPort implements PortServer {
       port: options.port,
       admitted: (socket, address) => this.#admitted(socket, address),
       refused: (type, peer) => this.#tell({ type, kind: 'data', peer }),
+      waits: (peer) => {
+        this.#tell({ type: 'waits', kind: 'data', peer });
+        this.#lookForEnds();
+      },
     });
     const { commandPort } = options;
     if (commandPort !== undefined)
@@ -100,6 +114,7 @@ export class TcpServerPort implements PortServer {
         ...common,
         port: commandPort,
         line: this.#line,
+        data: this.#data,
         trace,
         event: (event) => this.#tell(event),
         left: () => this.#commanderLeft(),
@@ -250,6 +265,14 @@ export class TcpServerPort implements PortServer {
     return client;
   }
 
+  /** Who has closed shows behind its bytes, which are not read while the line stands: then they are. */
+  #lookForEnds(): void {
+    for (const { socket, intake } of this.#clients) {
+      const fd = socketDescriptor(socket);
+      if (fd !== undefined && !isEstablished(fd)) void intake.takeAll();
+    }
+  }
+
   #left(client: Client, reason: string): void {
     this.#clients.delete(client);
     this.#end(client);
@@ -302,6 +325,10 @@ export class TcpServerPort implements PortServer {
       if (socket.writableNeedDrain) socket.destroy();
       else socket.destroySoon();
     }
+  }
+
+  #sum(of: (intake: DataIntake) => number): number {
+    return [...this.#clients].reduce((sum, { intake }) => sum + of(intake), 0);
   }
 
   #tell(event: PortEvent): void {

@@ -9,29 +9,31 @@ const PLACES = 8;
 export class WaitingRoom {
   readonly #clock: Clock;
   readonly #holdMs: number;
-  readonly #waiting = new Map<Socket, Timer>();
+  readonly #waiting = new Map<Socket, { readonly timer: Timer; refused(): void }>();
 
   constructor(clock: Clock, holdMs: number) {
     this.#clock = clock;
     this.#holdMs = holdMs;
   }
 
-  /** Takes a socket that does not read, and closes it unless it is taken in time. */
-  hold(socket: Socket, holdMs = this.#holdMs): void {
+  /**
+   * Takes a socket that does not read, and closes it unless it is taken in time.
+   * @param refused called once where it was not taken, whoever ended it
+   */
+  hold(socket: Socket, refused: () => void, holdMs = this.#holdMs): void {
     if (this.#waiting.size >= PLACES) {
+      refused();
       socket.destroy();
       return;
     }
-    this.#waiting.set(
-      socket,
-      this.#clock.after(holdMs, () => this.#release(socket)),
-    );
+    const timer = this.#clock.after(holdMs, () => this.#release(socket));
+    this.#waiting.set(socket, { timer, refused });
     socket.once('close', () => this.#release(socket));
   }
 
   /** The one that waits longest, is still there, and is from an address that has a place. */
   take(hasPlace: (address: string) => boolean = () => true): Socket | undefined {
-    for (const [socket, timer] of this.#waiting) {
+    for (const [socket, { timer }] of this.#waiting) {
       const address = socket.destroyed ? undefined : socket.remoteAddress;
       if (address !== undefined && !hasPlace(address)) continue;
       timer.cancel();
@@ -43,11 +45,19 @@ export class WaitingRoom {
   }
 
   close(): void {
-    for (const socket of [...this.#waiting.keys()]) this.#release(socket);
+    for (const [socket, { timer }] of this.#waiting) {
+      timer.cancel();
+      socket.destroy();
+    }
+    this.#waiting.clear();
   }
 
   #release(socket: Socket): void {
-    this.#waiting.get(socket)?.cancel();
-    if (this.#waiting.delete(socket)) socket.destroy();
+    const waiting = this.#waiting.get(socket);
+    if (waiting === undefined) return;
+    waiting.timer.cancel();
+    this.#waiting.delete(socket);
+    waiting.refused();
+    socket.destroy();
   }
 }

@@ -67,9 +67,11 @@ describe.each(['tcp-server', 'real-com'] as const)('%s', (mode) => {
     const first = dial('127.0.0.1');
     await until(() => of('connected') === each);
     const second = dial('127.0.0.1');
-    await until(() => of('busy') === each);
+    await until(() => of('waits') === each);
     for (const socket of first) socket.destroy();
     await until(() => of('connected') === 2 * each);
+    // It was not refused, and is not counted so.
+    expect(of('busy')).toBe(0);
     expect(server.clients).toHaveLength(1);
     expect(second.some((socket) => socket.closed)).toBe(false);
   });

@@ -73,7 +73,7 @@ test('tcp-server: who waited for its place has its lines up, whatever the end of
   );
   const first = await client();
   await dial();
-  await until(() => count('busy') === 1);
+  await until(() => count('waits') === 1);
   await first.close();
   await until(() => count('connected') === 2 && uart.unanswered === 0);
   expect(uart.asked.at(-1)).toEqual({ type: 'lines', lines: UP });
@@ -114,7 +114,7 @@ test('real-com: who comes while the last of several is being cleaned up after ha
   await until(() => count('disconnected') === 1);
   await dial(1);
   await dial(0);
-  await until(() => count('connected') + count('busy') === 4);
+  await until(() => count('connected') + count('waits') === 4);
   go();
   await until(() => count('connected') === 4 && uart.unanswered === 0);
   expect(uart.outputLines).toEqual(UP);

@@ -310,7 +310,7 @@ describe('clients come and go', () => {
     line.send(Buffer.alloc(2000, 1));
     await until(() => line.unsent === 0 && uart.inputQueue > 0);
     const second = client(port);
-    await until(() => port.count('busy') === 1);
+    await until(() => port.count('waits') === 1);
     await first.peer.close('reset');
     const { peer } = await second;
     line.send('fresh');

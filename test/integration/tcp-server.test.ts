@@ -151,3 +151,35 @@ test('the command port sets the line and tells its modem lines; the bytes go the
   expect(server.clients).toHaveLength(1);
   expect(uart.settings.baudRate).toBe(19_200);
 });
+
+test('a client that has closed behind bytes that the line does not take gives its place to who waits for it', async () => {
+  const { line, server, client } = await served({ busyHoldMs: 20_000 });
+  line.deaf = true;
+  const first = await client();
+  const much = Buffer.alloc(18_000, 0x31);
+  first.socket.end(much);
+  // Its bytes fill what there is, and the end of the connection is behind them.
+  await until(() => (server.clients[0]?.received ?? 0) > 8192);
+  const second = await client();
+  second.send(Buffer.from('next'));
+  await until(() => server.clients.length === 1 && second.socket.localPort !== undefined && first.ended);
+  line.deaf = false;
+  await until(() => line.received.length === much.length + 4);
+  expect(line.received.toString('latin1')).toBe(`${'1'.repeat(much.length)}next`);
+});
+
+test('a question for the output queue counts what data clients have sent, too, and a flush drops it', async () => {
+  const { line, server, client } = await served({ commandPort: 0 });
+  line.deaf = true;
+  const data = await client();
+  const command = await RawPeer.connect(server.tcpPorts[1] ?? 0);
+  ends.push(() => command.close());
+  await command.ask('2c 08 06 03 01 01 00 00 00 00', 5);
+  data.send(Buffer.alloc(30_000, 0x32));
+  await until(() => (server.clients[0]?.received ?? 0) > 8192);
+  const queued = (answer: string) => Number.parseInt(answer.slice(4).replace(/(..)(..)/, '$2$1'), 16);
+  // The port's own queue holds 4096, and the driver's of a PTY counts nothing.
+  expect(queued(await command.ask('16 00', 4))).toBeGreaterThan(4096 + 100);
+  expect(await command.ask('14 01 01', 3)).toBe('144f4b');
+  expect(queued(await command.ask('2f 04 01 00 00 00', 4))).toBeLessThan(30_000);
+});

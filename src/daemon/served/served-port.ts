@@ -202,6 +202,7 @@ export class ServedPort {
         this.#quiet.log(`${port}: notes`, 'info', `${port}: ${event.text}`);
         return;
       case 'frame':
+      case 'waits':
         return;
       default:
         event satisfies never;

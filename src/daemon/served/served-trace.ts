@@ -45,6 +45,8 @@ function eventText(event: PortEvent): string | undefined {
       return `${event.kind} connection from ${event.peer}`;
     case 'disconnected':
       return `${event.peer} left: ${event.reason}`;
+    case 'waits':
+      return `${event.peer} waits for its place (${event.kind})`;
     case 'busy':
       return `${event.peer} tried, and the port is in use`;
     case 'denied':
