@@ -114,7 +114,7 @@ function logEvent(log: Log, n: number, event: PortEvent, verbose: boolean): void
       log.log('info', `${port}: ${event.peer} disconnected: ${event.reason}`);
       break;
     case 'waits':
-      return undefined;
+      break;
     case 'busy':
       log.log('info', `${port}: ${event.kind} connection from ${event.peer} while the port is in use`);
       break;
