@@ -109,7 +109,8 @@ export class Rfc2217Port implements PortServer {
       };
       await this.#uart.open(events, arriving?.uart);
       if (arriving !== undefined) this.#goOn(kept?.state?.server, arriving);
-      if (this.#client === undefined) await this.#free();
+      if (arriving === undefined) await this.#uart.request({ type: 'lines', lines: this.#freeLines });
+      else if (this.#client === undefined) await this.#free();
       await this.#listener.open(arriving?.listener(0));
     } catch (error) {
       await this.close();

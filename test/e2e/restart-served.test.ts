@@ -234,6 +234,7 @@ test('killed: its clients are told the end, its device and what listens are kept
   const peer = await dial(tcpPort);
   await view(m, 'has a client', ({ clients }) => clients.length === 1);
   await m.manager.signal('SIGKILL');
+  await m.manager.waitExit();
   await peer.end();
   const waiting = await dial(tcpPort);
   waiting.send('78');
