@@ -16,7 +16,9 @@ import type { ServedPortsOptions } from './served-ports.js';
 const RS485 = { rtsOnSend: true, receiveDuringTransmit: false, delayBeforeMs: 0, delayAfterMs: 0 };
 
 function hints({ served }: ResolvedSerialPort): ListenHints {
-  const keys = served.mode === 'real-com' ? 'dataPort and commandPort' : 'tcpPort';
+  const commanded = served.mode === 'tcp-server' && served.commandPort !== null;
+  const keys =
+    served.mode === 'real-com' ? 'dataPort and commandPort' : commanded ? 'tcpPort and commandPort' : 'tcpPort';
   return {
     taken: `choose another with ${keys}, or see who has it: ss -ltnp`,
     privileged: `choose higher ones with ${keys}, or give the service CAP_NET_BIND_SERVICE: see ttynpd(8)`,
