@@ -45,6 +45,9 @@ interface Found {
 interface StoredState {
   readonly format: number;
   readonly config: string;
+  /** How many there are. */
+  readonly listeners: number;
+  readonly sockets: number;
   readonly kept: KeptServer['state'];
   readonly about: unknown;
 }
@@ -69,12 +72,13 @@ export class ServedKeepers {
     const found = this.#found.get(port);
     if (found === undefined) return undefined;
     this.#found.delete(port);
-    const state = this.#read(port, found.state);
+    const state = this.#read(port, found);
     const listeners = found.listeners.filter((fd) => fd !== undefined);
     const sockets = found.sockets.filter((fd) => fd !== undefined);
-    const whole = listeners.length === found.listeners.length && sockets.length === found.sockets.length;
     const { uart } = found;
-    if (uart === undefined || listeners.length === 0 || !whole || state?.config !== config) {
+    // What was put there by a process that was killed while it handed over is more than it says.
+    const whole = listeners.length === state?.listeners && sockets.length >= state.sockets;
+    if (uart === undefined || !whole || state.config !== config) {
       this.#end(found);
       return undefined;
     }
@@ -96,8 +100,8 @@ export class ServedKeepers {
       for (const name of names) this.#store.remove(name);
       names.clear();
     };
-    const putState = (kept: KeptServer['state'], about: unknown) => {
-      const text = stringifyWithBytes({ format: FORMAT, config, kept, about } satisfies StoredState);
+    const putState = (state: Omit<StoredState, 'format' | 'config'>) => {
+      const text = stringifyWithBytes({ ...state, format: FORMAT, config } satisfies StoredState);
       const fd = writeState(`serial-${port}`, text);
       try {
         return put(`serial-${port}-state`, fd);
@@ -109,14 +113,15 @@ export class ServedKeepers {
       put(`serial-${port}-uart`, uart) && listeners.every((fd, i) => put(`serial-${port}-listen-${i}`, fd));
     return {
       opened: ({ uart, listeners }) => {
-        if (uart === undefined || !putState(undefined, undefined) || !putAll(uart, listeners)) closed();
+        const state = { listeners: listeners.length, sockets: 0, kept: undefined, about: undefined };
+        if (uart === undefined || !putState(state) || !putAll(uart, listeners)) closed();
       },
       closed,
       leave: ({ uart, listeners, sockets, state }, about) => {
         const whole =
           putAll(uart, listeners) &&
           sockets.every((fd, i) => put(`serial-${port}-socket-${i}`, fd)) &&
-          putState(state, about);
+          putState({ listeners: listeners.length, sockets: sockets.length, kept: state, about });
         if (!whole) closed();
         for (const fd of [...listeners, ...sockets]) whole ? closeFd(fd) : endSocket(fd);
         closeFd(uart);
@@ -155,7 +160,9 @@ export class ServedKeepers {
     }
   }
 
-  #read(port: number, fd: number | undefined): StoredState | undefined {
+  #read(port: number, found: Found): StoredState | undefined {
+    const fd = found.state;
+    found.state = undefined;
     if (fd === undefined) return undefined;
     try {
       const state = parseWithBytes(readState(fd));
@@ -168,9 +175,9 @@ export class ServedKeepers {
     }
   }
 
-  #end({ uart, listeners, sockets, names }: Found): void {
+  #end({ uart, state, listeners, sockets, names }: Found): void {
     for (const fd of [...listeners, ...sockets]) if (fd !== undefined) endSocket(fd);
-    if (uart !== undefined) closeFd(uart);
+    for (const fd of [uart, state]) if (fd !== undefined) closeFd(fd);
     for (const name of names) this.#store.remove(name);
   }
 }

@@ -3,9 +3,10 @@
 // While the device is away nobody can connect: bytes for it would go nowhere.
 import type { SerialPortView } from '../../api/types.js';
 import type { Clock, Timer } from '../../base/clock.js';
-import { asFault, type Fault } from '../../base/fault.js';
+import { asFault, type Fault, messageOf } from '../../base/fault.js';
 import type { Log } from '../../base/log.js';
 import type { ResolvedSerialPort } from '../../config/resolved.js';
+import type { ServerHandover } from '../../serve/handover.js';
 import type { PortEvent, PortServer } from '../../serve/port-server.js';
 import type { PortTrace } from '../../serve/port-trace.js';
 import { MeteredUart, newMeter } from '../../uart/metered.js';
@@ -101,7 +102,13 @@ export class ServedPort {
       return false;
     }
     this.#stopped = true;
-    const handover = await server.handOver(atMostMs);
+    let handover: ServerHandover | undefined;
+    try {
+      handover = await server.handOver(atMostMs);
+    } catch (error) {
+      // No descriptor for a copy, say. What it has ends with this process.
+      this.#o.log.log('warn', `${portText(this.config)}: it cannot be handed over: ${messageOf(error)}`);
+    }
     if (handover === undefined) {
       keeper.closed();
       return false;

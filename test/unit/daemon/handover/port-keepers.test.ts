@@ -3,62 +3,15 @@
 import { fstatSync, readdirSync } from 'node:fs';
 import net from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { DescriptorStore } from '../../../../src/daemon/handover/descriptor-store.js';
 import { PortKeepers } from '../../../../src/daemon/handover/port-keepers.js';
 import { createStateFile } from '../../../../src/native/descriptor.js';
 import { KeepFile } from '../../../../src/native/keep-file.js';
 import { createPty } from '../../../../src/native/pty.js';
-import { closeFd, connectTcp, dup, listenTcp, socketPair } from '../../../../src/native/socket.js';
+import { closeFd, connectTcp, listenTcp, socketPair } from '../../../../src/native/socket.js';
 import { DEFAULT_SETTINGS } from '../../../../src/serial/line.js';
 import { initialTermios } from '../../../../src/serial/termios.js';
 import { LogRecorder } from '../log-recorder.js';
-
-class ModelStore implements DescriptorStore {
-  readonly #adopted: Map<string, number>;
-
-  constructor(
-    readonly stored: Map<string, number>,
-    readonly limit: number,
-    readonly present = true,
-  ) {
-    this.#adopted = new Map([...stored].map(([name, fd]) => [name, dup(fd)]));
-  }
-  get used(): number {
-    return this.stored.size;
-  }
-  get adopted(): readonly string[] {
-    return [...this.#adopted.keys()];
-  }
-  put(name: string, fd: number): boolean {
-    this.remove(name);
-    if (this.stored.size >= this.limit) return false;
-    this.stored.set(name, dup(fd));
-    return true;
-  }
-  remove(name: string): void {
-    const fd = this.stored.get(name);
-    if (fd !== undefined) closeFd(fd);
-    this.stored.delete(name);
-  }
-  barrier(): boolean {
-    return true;
-  }
-  take(name: string): number | undefined {
-    const fd = this.#adopted.get(name);
-    this.#adopted.delete(name);
-    return fd;
-  }
-  discardRest(): string[] {
-    const names = this.adopted;
-    this.close();
-    for (const name of names) this.remove(name);
-    return [...names];
-  }
-  close(): void {
-    for (const fd of this.#adopted.values()) closeFd(fd);
-    this.#adopted.clear();
-  }
-}
+import { ModelStore } from './model-store.js';
 
 const stored = new Map<string, number>();
 let mine: number[] = [];
