@@ -31,14 +31,15 @@ const COMMAND_OPTIONS = {
 } as const;
 
 /**
- * Never TCP_USER_TIMEOUT on data: it would kill a living device that holds its window shut (CTS, XOFF). A small send
- * buffer bounds what is taken ahead from the application, a small receive buffer what waits for one that does not read:
- * then the device's own flow control acts, and not megabytes later.
+ * Never TCP_USER_TIMEOUT on data: it would kill a living device that holds its window shut (CTS, XOFF). A small receive buffer
+ * bounds what waits for an application that does not read: then the device's own flow control acts, and not megabytes later.
+ * What is taken ahead from an application is bounded by the pump, which asks what is not acknowledged; the send buffer has to be
+ * larger than that: one that is full of a single segment waits for the peer's delayed acknowledgement (40 ms).
  */
 const DATA_OPTIONS = {
   noDelay: true,
   keepAlive: { idle: 30, interval: 10, count: 6 },
-  sendBuffer: 16 * 1024,
+  sendBuffer: 256 * 1024,
   receiveBuffer: 64 * 1024,
   notSentLowat: 4096,
 } as const;
