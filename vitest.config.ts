@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['test/{unit,contract,integration,e2e}/**/*.test.ts'],
+    include: ['test/{unit,contract,integration,e2e,guard}/**/*.test.ts'],
     globalSetup: ['test/support/build.ts'],
     pool: 'forks',
     maxWorkers: 2,

@@ -10,6 +10,8 @@ export interface RunOptions {
   readonly unprivileged?: boolean;
   /** RLIMIT_NOFILE, the hard one too: Node raises the soft one to it. */
   readonly maxDescriptors?: number;
+  /** What runs the program and stays the same process (strace -D), before its own arguments. */
+  readonly under?: readonly string[];
 }
 
 export interface Ended {
@@ -30,7 +32,7 @@ export class Child {
     if (options.unprivileged && process.getuid?.() === 0)
       command.push('--reuid=65534', '--regid=65534', '--clear-groups');
     if (options.maxDescriptors !== undefined) command.unshift('prlimit', `--nofile=${options.maxDescriptors}`);
-    const [program = '', ...rest] = [...command, ...argv];
+    const [program = '', ...rest] = [...command, ...(options.under ?? []), ...argv];
     this.process = spawn(program, rest, {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, NOTIFY_SOCKET: '', WATCHDOG_USEC: '', ...options.env },
