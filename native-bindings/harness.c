@@ -14,24 +14,13 @@
 #include <unistd.h>
 
 #include "errno.h"
+#include "harness_line.h"
 #include "pump.h"
 #include "termios2.h"
 
 #define CHANNELS 16
 #define APPLICATIONS 4
 #define CHUNK 6000
-#define LOOK_AHEAD 8192
-#define HOLD \
-  (struct offline) { .mode = OFFLINE_HOLD, .bytes = PUMP_PARK_BYTES }
-
-struct line {
-  int master;
-  char slave[64];
-  int near;
-  int far;
-  int id;
-  double counters[COUNTER_COUNT];
-};
 
 static pump *shared_pump;
 static struct line lines[CHANNELS];
@@ -298,37 +287,6 @@ static void *adapters(void *argument) {
   return NULL;
 }
 
-static int make_line(struct line *line) {
-  int unlocked = 0;
-  int packet = 1;
-  int pair[2];
-  line->master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-  if (line->master == -1 || ioctl(line->master, TIOCSPTLCK, &unlocked) == -1) return -1;
-  if (ptsname_r(line->master, line->slave, sizeof line->slave) != 0) return -1;
-  struct termios2 t;
-  if (termios_get(line->master, &t) == -1) return -1;
-  termios_rearm(&t);
-  t.c_iflag = 0;
-  if (termios_set(line->master, &t) == -1 || ioctl(line->master, TIOCPKT, &packet) == -1) return -1;
-  int slave = open(line->slave, O_RDWR | O_NOCTTY | O_CLOEXEC);
-  if (slave == -1) return -1;
-  close(slave);
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == -1) return -1;
-  line->near = pair[0];
-  line->far = pair[1];
-  struct channel_options options = {
-      .tty_fd = line->master,
-      .kind = TTY_PTY,
-      .slave_path = line->slave,
-      .look_ahead = LOOK_AHEAD,
-      .offline = HOLD,
-      .counters = line->counters,
-      .keep_fd = -1,
-  };
-  line->id = channel_open(shared_pump, &options);
-  return line->id < 0 ? -1 : channel_attach(shared_pump, (uint32_t)line->id, line->near, HOLD);
-}
-
 #ifdef TTYNP_PLANTED_ERROR
 // Proves that a run under a sanitizer fails when it should: a race, and a byte past what was allocated.
 static int unguarded;
@@ -358,7 +316,7 @@ int main(int count, char **arguments) {
   if (shared_pump == NULL) return 2;
   pump_set_watchdog(shared_pump, true);
   for (size_t i = 0; i < CHANNELS; i++) {
-    if (make_line(&lines[i]) == -1) {
+    if (harness_line_open(shared_pump, &lines[i]) != 0) {
       perror("harness: a line cannot be made");
       return 2;
     }

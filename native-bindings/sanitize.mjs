@@ -69,7 +69,7 @@ function addon() {
 
 function harness(name, flags, env, found) {
   const build = (output, more) =>
-    compile(['-g', '-pthread', ...WARNINGS, ...flags, ...more, ...CORE, 'harness.c', '-o', output]);
+    compile(['-g', '-pthread', ...WARNINGS, ...flags, ...more, ...CORE, 'harness_line.c', 'harness.c', '-o', output]);
   const sound = join(OUT, `harness-${name}`);
   build(sound, []);
   build(`${sound}-planted`, [PLANTED]);
