@@ -27,3 +27,16 @@ export const INSTRUCTIONS_PER_ROUND_TRIP = 2489;
 export const INSTRUCTIONS_COUNTED_WITH = 'x86_64-linux-gnu 12';
 /** Runs differ by less than a thousandth. */
 export const INSTRUCTIONS_MARGIN = 0.05;
+
+/** Round trips in which JavaScript is watched. */
+export const WATCHED_ROUND_TRIPS = 100_000;
+/**
+ * Bytes that JavaScript may allocate in each: no byte visits it, so nothing but what a second costs anyway (timers, counters that
+ * are looked at). The smallest object has 16.
+ */
+export const ALLOCATED_PER_ROUND_TRIP = 8;
+/**
+ * What is held after so many, more than before: within what collections of an idle daemon differ by (some 130 KB). The smallest
+ * object in each round trip would be 3 MB.
+ */
+export const HELD_MORE_BYTES = 256 * 1024;
