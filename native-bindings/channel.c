@@ -19,16 +19,6 @@ void channel_raise(struct channel *c, uint32_t events) {
   c->pump->has_events = true;
 }
 
-void channel_set_gauge(struct channel *c, enum channel_counter counter, double value) {
-  __atomic_store(&c->counters[counter], &value, __ATOMIC_RELAXED);
-}
-
-void channel_count(struct channel *c, enum channel_counter counter, double amount) {
-  double value;
-  __atomic_load(&c->counters[counter], &value, __ATOMIC_RELAXED);
-  channel_set_gauge(c, counter, value + amount);
-}
-
 // Bytes that the socket has and the peer's TCP does not.
 uint64_t channel_output_queue(const struct channel *c) {
   int queued = 0;

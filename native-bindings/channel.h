@@ -135,6 +135,7 @@ struct channel {
 };
 
 struct pump {
+  _Atomic int waiting;   // for `lock`, the one who has it not counted
   pthread_mutex_t next;  // taken before `lock`, so that the thread cannot starve callers
   pthread_mutex_t lock;
   pthread_t thread;
@@ -191,8 +192,16 @@ void pump_count_live(int channels, int fences);
 // channel.c
 void channel_work(struct channel *c, uint32_t ready);
 void channel_raise(struct channel *c, uint32_t events);
-void channel_count(struct channel *c, enum channel_counter counter, double amount);
-void channel_set_gauge(struct channel *c, enum channel_counter counter, double value);
+// Read by other threads at any time, written by one that holds the lock.
+static inline void channel_set_gauge(struct channel *c, enum channel_counter counter, double value) {
+  __atomic_store(&c->counters[counter], &value, __ATOMIC_RELAXED);
+}
+
+static inline void channel_count(struct channel *c, enum channel_counter counter, double amount) {
+  double value;
+  __atomic_load(&c->counters[counter], &value, __ATOMIC_RELAXED);
+  channel_set_gauge(c, counter, value + amount);
+}
 size_t channel_drop_down(struct channel *c, size_t bytes, enum channel_counter cause);
 size_t channel_drop_up(struct channel *c, size_t bytes, enum channel_counter cause);
 void channel_lose_net(struct channel *c, int error);
@@ -228,7 +237,9 @@ void tty_check_dry(struct channel *c);
 enum reset_result tty_reset(struct channel *c);
 
 // park.c
-size_t park_length(const struct park *park);
+static inline size_t park_length(const struct park *park) {
+  return (size_t)(park->ring->tail - park->ring->head);
+}
 size_t park_first(const struct park *park, const uint8_t **bytes);
 bool park_append(struct park *park, const uint8_t *bytes, size_t length);
 size_t park_append_over(struct park *park, const uint8_t *bytes, size_t length, size_t limit);

@@ -11,10 +11,6 @@ static void bytes_first(void) {
   atomic_signal_fence(memory_order_seq_cst);
 }
 
-size_t park_length(const struct park *park) {
-  return (size_t)(park->ring->tail - park->ring->head);
-}
-
 // The oldest bytes, as many as lie in one piece.
 size_t park_first(const struct park *park, const uint8_t **bytes) {
   size_t at = park->ring->head % PUMP_PARK_BYTES;

@@ -33,9 +33,11 @@ uint64_t monotonic_ns(void) {
 }
 
 void pump_lock(pump *p) {
+  atomic_fetch_add(&p->waiting, 1);
   pthread_mutex_lock(&p->next);
   pthread_mutex_lock(&p->lock);
   pthread_mutex_unlock(&p->next);
+  atomic_fetch_sub(&p->waiting, 1);
 }
 
 void pump_unlock(pump *p) {
@@ -187,6 +189,13 @@ static void dispatch(pump *p, const struct epoll_event *event) {
   work(c, ready);
 }
 
+// Whoever waits for the lock has it before the next channel, and whoever is to be told something is told.
+static void yield(pump *p) {
+  if (atomic_load(&p->waiting) == 0 && (!p->has_events || p->notified)) return;
+  pump_unlock(p);
+  pump_lock(p);
+}
+
 static void run_dirty(pump *p) {
   p->has_dirty = false;
   for (uint32_t i = 0; i < p->used; i++) {
@@ -194,8 +203,7 @@ static void run_dirty(pump *p) {
     if (c == NULL || !c->dirty) continue;
     c->dirty = false;
     work(c, 0);
-    pump_unlock(p);
-    pump_lock(p);
+    yield(p);
   }
 }
 
@@ -234,8 +242,7 @@ static void *run(void *argument) {
     atomic_store(&p->heartbeat_ns, p->now);
     for (int i = 0; i < n && !p->stopping; i++) {
       dispatch(p, &events[i]);
-      pump_unlock(p);
-      pump_lock(p);
+      yield(p);
     }
     if (p->has_dirty) run_dirty(p);
     run_timers(p);
