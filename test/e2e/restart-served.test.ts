@@ -3,12 +3,14 @@
 import { expect, test } from 'vitest';
 import type { SerialPortView } from '../../src/api/types.js';
 import { eventually } from '../support/e2e.js';
+import { Python } from '../support/e2e-python.js';
 import { freePorts } from '../support/free-ports.js';
 import { type Managed, managedTests } from '../support/managed.js';
 import { hex, RawPeer } from '../support/raw-peer.js';
+import type { App } from '../support/rig.js';
 import { SerialLine } from '../support/serial-line.js';
 
-const { cleanups, managed } = managedTests();
+const { cleanups, managed, open } = managedTests();
 
 const PORT_INIT_9600 = '2c 08 06 03 01 01 00 00 00 00';
 const TOTAL = 600_000;
@@ -55,6 +57,13 @@ const has = (line: SerialLine, bytes: number) =>
     () => line.received.length >= bytes,
     20_000,
   );
+
+async function writeAll(app: App, bytes: Uint8Array): Promise<void> {
+  for (let rest = bytes; rest.length > 0; ) {
+    rest = rest.subarray(app.write(rest));
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
 
 const firstDifference = (a: Buffer, b: Buffer) => a.findIndex((byte, i) => byte !== b[i]);
 
@@ -173,6 +182,52 @@ test('Real COM: a question about the queue, half a command and the settings; the
   const port = await view(m, 'has the same host', ({ clients }) => clients.length === 1);
   expect(port).toMatchObject({ lines: { dtr: true, rts: true }, settings: { format: '9600,8N1' } });
 });
+
+test("pyserial's rfc2217:// client over ten restarts: its requests are answered, its bytes come back", async () => {
+  const [tcpPort = 0] = await freePorts(1);
+  const { m, line } = await offered({ mode: 'rfc2217', tcpPort }, makeLine({ echo: true }));
+  const python = new Python();
+  cleanups.push(() => python.close());
+  await python.run('import serial, threading');
+  await python.run(`p = serial.serial_for_url('rfc2217://127.0.0.1:${tcpPort}', timeout=20)`);
+  await python.run('total = bytes((i * 7 + (i >> 8)) & 255 for i in range(400)) * 10');
+  for (let round = 0; round < 10; round++) {
+    const baudRate = [1200, 9600, 57_600][round % 3] ?? 0;
+    await python.run('def go():\n  p.write(total)\n  global back\n  back = p.read(len(total))');
+    await python.run(`p.baudrate = ${baudRate}; t = threading.Thread(target=go); t.start()`);
+    await m.restart();
+    await python.run('t.join(20)');
+    expect(await python.run('back == total')).toBe(true);
+    expect(line.settings.baudRate).toBe(baudRate);
+    await python.run(`p.dtr = ${round % 2 === 0 ? 'False' : 'True'}`);
+    const port = await view(m, 'has its client', ({ clients }) => clients.length === 1);
+    expect(port).toMatchObject({ connects: 1, lines: { dtr: round % 2 === 1 } });
+  }
+}, 60_000);
+
+test('our own tty at our own port, both handed over at once, five times under traffic', async () => {
+  const [dataPort = 0, commandPort = 0] = await freePorts(2);
+  const line = makeLine({ echo: true });
+  const m = await managed({
+    servers: { own: { address: '127.0.0.1' } },
+    config: {
+      ttys: { ttySER0: { server: 'own', port: 1, dataPort, commandPort } },
+      serialPorts: { 1: { device: line.path, mode: 'real-com', dataPort, commandPort } },
+    },
+  });
+  const app = open(m, 'ttySER0');
+  await m.whole.portIs('is up', ({ state }) => state === 'up', 'ttySER0');
+  const piece = PATTERN.subarray(0, 20_000);
+  for (let round = 0; round < 5; round++) {
+    const writing = writeAll(app, piece);
+    await m.restart();
+    expect((await app.readExactly(piece.length)).equals(piece)).toBe(true);
+    await writing;
+  }
+  expect(line.received.length).toBe(5 * piece.length);
+  const port = await view(m, 'has its host', ({ clients }) => clients.length === 1);
+  expect(port.lines).toMatchObject({ dtr: true, rts: true });
+}, 60_000);
 
 test('several clients keep their turns: a piece that was being written is not cut by another', async () => {
   const [tcpPort = 0] = await freePorts(1);
