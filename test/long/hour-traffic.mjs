@@ -14,7 +14,7 @@ const END = 4;
 const REMEMBERED = 4096;
 const TURNS = 20;
 /** Of the histogram: tenths of a millisecond. */
-const BUCKETS = 20_000;
+const BUCKETS = 200_000;
 const DRAIN_MS = 20_000;
 
 const [ttys, intervalMs] = process.argv.slice(2).map((text) => JSON.parse(text));

@@ -6,7 +6,8 @@ import { eventually, Whole } from '../support/e2e.js';
 import { Device, Traffic, type TrafficReport, table, trafficTable } from './hour-parts.js';
 
 const SECONDS = Number(process.env.TTYNP_HOUR_SECONDS ?? 3600);
-const SETTLE_MS = Math.min(60, SECONDS / 10) * 1000;
+/** Some fifty reloads, until V8 has compiled what it will and what is bounded is full. */
+const SETTLE_MS = Math.min(300, SECONDS / 10) * 1000;
 const STEADY = 80;
 const MORTAL = 20;
 const INTERVAL_MS = 100;
@@ -261,7 +262,7 @@ test(
     await judgePorts(whole);
     // Garbage that nobody has collected yet is no growth.
     expect(after.memory - before.memory).toBeLessThan(32 * MB);
-    expect(after.held - before.held).toBeLessThan(4 * MB);
+    expect(after.held - before.held).toBeLessThan(6 * MB);
     for (const [what, times] of Object.entries(events.happened)) expect(times, what).toBeGreaterThan(0);
   },
   SECONDS * 1000 + 300_000,
