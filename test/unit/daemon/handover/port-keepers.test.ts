@@ -1,46 +1,19 @@
 // Which descriptors under which names make a port of an earlier process, and what happens to those that make none. The
 // store is a model of one that outlives the process: what is in it is what the next process finds.
-import { fstatSync, readdirSync } from 'node:fs';
-import net from 'node:net';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { fstatSync } from 'node:fs';
+import type net from 'node:net';
+import { expect, test } from 'vitest';
 import { PortKeepers } from '../../../../src/daemon/handover/port-keepers.js';
 import { createStateFile } from '../../../../src/native/descriptor.js';
 import { KeepFile } from '../../../../src/native/keep-file.js';
 import { createPty } from '../../../../src/native/pty.js';
-import { closeFd, connectTcp, listenTcp, socketPair } from '../../../../src/native/socket.js';
+import { closeFd, listenTcp, socketPair } from '../../../../src/native/socket.js';
 import { DEFAULT_SETTINGS } from '../../../../src/serial/line.js';
 import { initialTermios } from '../../../../src/serial/termios.js';
 import { LogRecorder } from '../log-recorder.js';
-import { ModelStore } from './model-store.js';
+import { ModelStore, storeTests } from './model-store.js';
 
-const stored = new Map<string, number>();
-let mine: number[] = [];
-let server: net.Server;
-let accepted: net.Socket[] = [];
-let before = 0;
-const descriptors = () => readdirSync('/proc/self/fd').length;
-
-beforeEach(async () => {
-  server = net.createServer((socket) => accepted.push(socket));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  before = descriptors();
-});
-
-afterEach(async () => {
-  for (const fd of mine) closeFd(fd);
-  for (const fd of stored.values()) closeFd(fd);
-  mine = [];
-  stored.clear();
-  for (const socket of accepted) await closed(socket);
-  accepted = [];
-  expect(descriptors()).toBe(before);
-  await new Promise((resolve) => server.close(resolve));
-});
-
-function closed(socket: net.Socket): Promise<unknown> {
-  socket.destroy();
-  return socket.closed ? Promise.resolve() : new Promise((resolve) => socket.once('close', resolve));
-}
+const { stored, mine, accepted, connection: tcp } = storeTests();
 
 /** A process begins; `taken` is closed at the end of the test. */
 function begin({ limit = 100, present = true } = {}) {
@@ -58,13 +31,6 @@ function begin({ limit = 100, present = true } = {}) {
   return { log, store, keepers, adopt };
 }
 
-async function tcp(): Promise<number> {
-  const { port } = server.address() as net.AddressInfo;
-  const there = accepted.length;
-  const fd = await connectTcp({ host: '127.0.0.1', port, timeoutMs: 2000 });
-  while (accepted.length === there) await new Promise((resolve) => setImmediate(resolve));
-  return fd;
-}
 const pty = async () => createPty(initialTermios(DEFAULT_SETTINGS)).fd;
 const memfd = async () => {
   const file = KeepFile.create('test');

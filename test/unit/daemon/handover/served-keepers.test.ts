@@ -1,16 +1,15 @@
 // Which descriptors under which names make a serial port of an earlier process, and what happens to those that make none.
-import { constants, fstatSync, openSync, readdirSync, writeSync } from 'node:fs';
-import net from 'node:net';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { constants, fstatSync, openSync, writeSync } from 'node:fs';
+import { expect, test } from 'vitest';
 import { ServedKeepers } from '../../../../src/daemon/handover/served-keepers.js';
 import { createStateFile } from '../../../../src/native/descriptor.js';
 import { createPty } from '../../../../src/native/pty.js';
-import { closeFd, connectTcp, dup, listenTcp, localAddress } from '../../../../src/native/socket.js';
+import { closeFd, dup, listenTcp, localAddress } from '../../../../src/native/socket.js';
 import { DEFAULT_SETTINGS } from '../../../../src/serial/line.js';
 import { initialTermios } from '../../../../src/serial/termios.js';
 import type { ServerHandover } from '../../../../src/serve/handover.js';
 import { LogRecorder } from '../log-recorder.js';
-import { ModelStore } from './model-store.js';
+import { ModelStore, storeTests } from './model-store.js';
 
 const CONFIG = '{"port":3}';
 const STATE = {
@@ -18,45 +17,12 @@ const STATE = {
   server: { mode: 'tcp-server', packing: new Uint8Array(0), clients: [], commanders: [] },
 } as unknown as ServerHandover['state'];
 
-const stored = new Map<string, number>();
-let mine: number[] = [];
-let server: net.Server;
-let accepted: net.Socket[] = [];
-let before = 0;
-const descriptors = () => readdirSync('/proc/self/fd').length;
-
-beforeEach(async () => {
-  server = net.createServer((socket) => accepted.push(socket));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  before = descriptors();
-});
-
-afterEach(async () => {
-  for (const fd of mine) closeFd(fd);
-  for (const fd of stored.values()) closeFd(fd);
-  mine = [];
-  stored.clear();
-  for (const socket of accepted) {
-    socket.destroy();
-    if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve));
-  }
-  accepted = [];
-  expect(descriptors()).toBe(before);
-  await new Promise((resolve) => server.close(resolve));
-});
+const { stored, mine, accepted, connection } = storeTests();
 
 const own = (fd: number) => {
   mine.push(fd);
   return fd;
 };
-
-async function connection(): Promise<number> {
-  const { port } = server.address() as net.AddressInfo;
-  const count = accepted.length;
-  const fd = await connectTcp({ host: '127.0.0.1', port, timeoutMs: 5000 });
-  while (accepted.length === count) await new Promise((resolve) => setTimeout(resolve, 1));
-  return fd;
-}
 
 /** Of a server that ends: the descriptors become the keeper's. */
 async function handover(sockets: number): Promise<ServerHandover> {
