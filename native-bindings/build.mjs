@@ -28,6 +28,15 @@ export const CORE = [
   'usbip/requests.c',
   'usbip/adapter.c',
 ];
+/** What measures; neither the pump nor Node is in it. */
+export const LOAD = [
+  'load/pattern.c',
+  'load/histogram.c',
+  'load/wait.c',
+  'load/latency.c',
+  'load/stream.c',
+  'load/duplex.c',
+];
 const BINDING = [
   'module.c',
   'pump_napi.c',
@@ -41,6 +50,7 @@ const BINDING = [
   'serial_port.c',
   'serial_waiter.c',
   'usbip_napi.c',
+  'load_napi.c',
 ];
 export const WARNINGS = ['-std=gnu11', '-Wall', '-Wextra'];
 
@@ -66,12 +76,12 @@ export function buildAddon(output, flags = [], force = false) {
   const include = createRequire(import.meta.url)('node-api-headers').include_dir;
   const args = [
     ...['-O2', '-g', '-fPIC', '-shared', '-pthread', '-fvisibility=hidden', ...WARNINGS, ...flags],
-    ...[`-I${include}`, ...CORE, ...BINDING],
+    ...[`-I${include}`, ...CORE, ...LOAD, ...BINDING],
   ];
   const stamp = `${output}.stamp`;
   const wanted = JSON.stringify([process.env.CC ?? 'cc', process.arch, args]);
   const newest = Math.max(
-    ...['', 'usbip']
+    ...['', 'usbip', 'load']
       .flatMap((folder) => readdirSync(join(HERE, folder)).map((f) => join(folder, f)))
       .filter((f) => /\.(c|h|mjs)$/.test(f))
       .map((f) => statSync(join(HERE, f)).mtimeMs),

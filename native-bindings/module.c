@@ -145,5 +145,6 @@ NAPI_MODULE_INIT() {
   register_serial_calls(env, exports);
   register_serial_port(env, exports);
   register_serial_waiter(env, exports);
+  register_load(env, exports);
   return exports;
 }

@@ -59,5 +59,6 @@ void register_memfd(napi_env env, napi_value exports);
 void register_serial_calls(napi_env env, napi_value exports);
 void register_serial_port(napi_env env, napi_value exports);
 void register_serial_waiter(napi_env env, napi_value exports);
+void register_load(napi_env env, napi_value exports);
 
 #endif

@@ -66,6 +66,84 @@ export interface SocketAddress {
   readonly port: number;
 }
 
+/** What every measurement of the load engine tells; times are nanoseconds. */
+export interface RawLoadEnd {
+  readonly canceled: boolean;
+  /** Of what ended it early; 0: nothing. */
+  readonly errno: number;
+  readonly syscall: string;
+}
+
+export interface RawDifference {
+  /** -1: every byte was right. */
+  readonly differenceAt: number;
+  readonly expected: number;
+  readonly got: number;
+}
+
+export interface RawLatency extends RawLoadEnd {
+  readonly times: Float64Array;
+  readonly lost: number;
+  readonly mismatched: number;
+}
+
+export interface RawStream extends RawLoadEnd, RawDifference {
+  readonly sent: number;
+  readonly received: number;
+  readonly elapsed: number;
+}
+
+export interface RawDuplex extends RawLoadEnd, RawDifference {
+  readonly offered: number;
+  readonly sent: number;
+  readonly received: number;
+  readonly inTime: number;
+  readonly wrong: number;
+  readonly failed: number;
+  readonly cpu: number;
+  readonly aToB: Float64Array;
+  readonly bToA: Float64Array;
+  readonly late: Float64Array;
+}
+
+export interface RawLatencyOptions {
+  readonly legs: number;
+  readonly out0: number;
+  readonly in0: number;
+  readonly out1: number;
+  readonly in1: number;
+  readonly bytes: number;
+  readonly replyBytes: number;
+  readonly request: Uint8Array | null;
+  readonly count: number;
+  readonly giveUpAfter: number;
+  readonly timeout: number;
+  readonly quiet: number;
+}
+
+export interface RawStreamOptions {
+  readonly out: number;
+  readonly in: number;
+  readonly bytes: number;
+  readonly duration: number;
+  readonly chunk: number;
+  readonly window: number;
+  readonly quiet: number;
+}
+
+export interface RawDuplexOptions {
+  readonly bytes: number;
+  readonly interval: number;
+  readonly duration: number;
+  readonly drain: number;
+  readonly threads: number;
+}
+
+/** Only the addon can make one. */
+export interface LoadHandle {
+  readonly load: unique symbol;
+}
+
 export interface LiveCounts {
   readonly pumps: number;
   readonly channels: number;
@@ -195,6 +273,20 @@ export interface Binding {
 
   createStateFile(name: string, bytes: number): number;
   descriptorKind(fd: number): string;
+
+  measureLatency(options: RawLatencyOptions, mask: number, over: (run: RawLatency) => void): LoadHandle;
+  measureStream(options: RawStreamOptions, mask: number, over: (run: RawStream) => void): LoadHandle;
+  measureDuplex(
+    options: RawDuplexOptions,
+    mask: number,
+    over: (run: RawDuplex) => void,
+    a: Int32Array,
+    b: Int32Array,
+  ): LoadHandle;
+  cancelLoad(handle: LoadHandle): void;
+  loadBuckets(): Float64Array;
+  processCpu(pid: number): number;
+
   setCloseOnExec(fd: number): void;
 }
 
