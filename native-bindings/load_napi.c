@@ -1,10 +1,13 @@
 // The load engine for JavaScript: a measurement runs on threads of its own, and its callback is called once when it is over.
 // Descriptors stay the caller's and have to stay open until then.
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -333,6 +336,28 @@ static napi_value load_buckets(napi_env env, napi_callback_info info) {
   return float64_array(env, values, HISTOGRAM_BUCKETS);
 }
 
+// barePty() -> { fd, path }: raw, non-blocking, and not in packet mode: what the machine's own PTY does
+static napi_value bare_pty(napi_env env, napi_callback_info info) {
+  (void)info;
+  int unlocked = 0;
+  char path[64] = "";
+  struct termios raw;
+  int fd = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+  if (fd == -1) return throw_errno(env, errno, "posix_openpt");
+  bool failed = ioctl(fd, TIOCSPTLCK, &unlocked) == -1 || ptsname_r(fd, path, sizeof path) != 0 || tcgetattr(fd, &raw) == -1;
+  cfmakeraw(&raw);
+  if (failed || tcsetattr(fd, TCSANOW, &raw) == -1) {
+    int error = errno;
+    close(fd);
+    return throw_errno(env, error, "posix_openpt");
+  }
+  napi_value result;
+  napi_create_object(env, &result);
+  number_to(env, result, "fd", fd);
+  set_field(env, result, "path", make_string(env, path));
+  return result;
+}
+
 // processCpu(pid) -> nanoseconds that all threads of the process have run, those that have ended too
 static napi_value process_cpu(napi_env env, napi_callback_info info) {
   struct arguments a = take_arguments(env, info);
@@ -352,5 +377,6 @@ void register_load(napi_env env, napi_value exports) {
   export_function(env, exports, "measureDuplex", measure_duplex);
   export_function(env, exports, "cancelLoad", cancel_load);
   export_function(env, exports, "loadBuckets", load_buckets);
+  export_function(env, exports, "barePty", bare_pty);
   export_function(env, exports, "processCpu", process_cpu);
 }

@@ -285,6 +285,7 @@ export interface Binding {
   ): LoadHandle;
   cancelLoad(handle: LoadHandle): void;
   loadBuckets(): Float64Array;
+  barePty(): { fd: number; path: string };
   processCpu(pid: number): number;
 
   setCloseOnExec(fd: number): void;

@@ -194,6 +194,14 @@ export function measureDuplex(options: DuplexOptions): Promise<DuplexRun> {
   return measured(options, (mask, over) => binding.measureDuplex(raw, mask, over, a, b), duplexRun);
 }
 
+/**
+ * A raw PTY with nothing between its ends: the machine's own limit. `fd` is its master, non-blocking and not in packet mode; the
+ * caller closes it. Throws a SystemError.
+ */
+export function barePty(): { readonly fd: number; readonly path: string } {
+  return binding.barePty();
+}
+
 /** What all threads of a process have run, in nanoseconds, ended threads included. Throws a SystemError: ESRCH. */
 export function processCpuNs(pid: number): number {
   return binding.processCpu(pid);

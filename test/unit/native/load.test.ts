@@ -4,6 +4,7 @@ import { performance } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import {
+  barePty,
   type LatencyOptions,
   measureDuplex,
   measureLatency,
@@ -11,7 +12,7 @@ import {
   processCpuNs,
 } from '../../../src/native/load.js';
 import { closeFd, socketPair } from '../../../src/native/socket.js';
-import { leavesNothingBehind, onEnd, readSome, writeSome } from './support.js';
+import { leavesNothingBehind, onEnd, openSlave, readSome, writeSome } from './support.js';
 
 leavesNothingBehind();
 
@@ -287,6 +288,20 @@ test('seven data bits: no byte has the eighth', async () => {
   });
   expect(run.mismatched).toBe(0);
   expect(bits).toBe(0x7f);
+});
+
+test('a bare PTY: both ends carry every byte value as it is', async () => {
+  const { fd, path } = barePty();
+  onEnd(() => closeFd(fd));
+  const slave = openSlave(path);
+  onEnd(() => closeFd(slave));
+  const both: LatencyOptions['legs'] = [
+    { out: slave, in: fd },
+    { out: fd, in: slave },
+  ];
+  const run = await measureLatency(round(slave, { legs: both, bytes: 2000, count: 5 }));
+  expect(run).toMatchObject({ lost: 0, mismatched: 0 });
+  expect(run.timesNs).toHaveLength(5);
 });
 
 test('the CPU time of a process goes on while it runs', () => {

@@ -1,0 +1,164 @@
+// What the rows and the peers share: the built program's own modules, ttys made raw, TCP ends in this process, child processes
+// and what they cost. Decides nothing about what is measured.
+import { spawn } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+export const load = await import(`${ROOT}dist/native/load.js`);
+export const sockets = await import(`${ROOT}dist/native/socket.js`);
+const { getTermios, setTermios } = await import(`${ROOT}dist/native/termios.js`);
+const { acceptConnection } = await import(`${ROOT}dist/native/unix-socket.js`);
+const { TERMIOS } = await import(`${ROOT}dist/serial/termios.js`);
+
+export const MS = 1e6;
+export const BAUD = 921_600;
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Looks again and again, at most so long. */
+export async function until(condition, what, timeoutMs = 20_000, everyMs = 2) {
+  const end = performance.now() + timeoutMs;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    if (performance.now() > end) throw new Error(`${what}: not within ${timeoutMs / 1000} s`);
+    await sleep(everyMs);
+  }
+}
+
+export function folder() {
+  const path = mkdtempSync(join(tmpdir(), 'ttynp-bench-'));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** Non-blocking, raw, at 921600 baud: set once, as an application does when it opens its port. */
+export function openTty(path) {
+  const fd = openSync(path, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
+  const { CLOCAL, CREAD, ECHO, ICANON, ISIG, OPOST, VMIN, VTIME } = TERMIOS;
+  const { CBAUD, B921600 } = { CBAUD: 0o010017, B921600: 0o010007 };
+  const IEXTEN = 0o100000;
+  const before = getTermios(fd);
+  const cc = [...before.cc];
+  cc[VMIN] = 1;
+  cc[VTIME] = 0;
+  setTermios(fd, {
+    inputSpeed: BAUD,
+    outputSpeed: BAUD,
+    iflag: 0,
+    oflag: (before.oflag & ~OPOST) >>> 0,
+    cflag: ((before.cflag & ~CBAUD) | B921600 | CLOCAL | CREAD) >>> 0,
+    lflag: (before.lflag & ~(ECHO | ICANON | ISIG | IEXTEN)) >>> 0,
+    cc,
+  });
+  return fd;
+}
+
+/** TCP ports of this process that accept one connection each. */
+export class Listeners {
+  constructor(count) {
+    this.fds = Array.from({ length: count }, () => sockets.listenTcp({ host: '127.0.0.1', port: 0 }));
+    this.ports = this.fds.map((fd) => sockets.localAddress(fd).port);
+  }
+
+  /** A connection on each, in their order. */
+  async accept() {
+    const accepted = this.fds.map(() => -1);
+    await until(() => {
+      for (const [i, fd] of this.fds.entries()) {
+        if (accepted[i] !== -1) continue;
+        accepted[i] = acceptConnection(fd) ?? -1;
+        if (accepted[i] !== -1) sockets.setSocketOptions(accepted[i], { noDelay: true });
+      }
+      return !accepted.includes(-1);
+    }, 'a connection from the tunnel');
+    return accepted;
+  }
+
+  close() {
+    for (const fd of this.fds) sockets.closeFd(fd);
+    this.fds = [];
+  }
+}
+
+export async function connectAll(ports) {
+  const fds = [];
+  for (const port of ports) {
+    const connected = () => sockets.connectTcp({ host: '127.0.0.1', port, timeoutMs: 5000, noDelay: true });
+    fds.push(await until(() => connected().catch(() => undefined), `port ${port}`));
+  }
+  return fds;
+}
+
+/** What this process started; each is ended by its own id. */
+export class Processes {
+  #children = [];
+
+  start(command, args, options = {}) {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+    child.said = '';
+    const note = (text) => {
+      child.said = (child.said + text).slice(-100_000);
+    };
+    child.stdout?.on('data', note);
+    child.stderr?.on('data', note);
+    child.ended = new Promise((resolve) => child.once('exit', resolve));
+    child.once('error', (error) => note(String(error)));
+    this.#children.push(child);
+    return child;
+  }
+
+  get pids() {
+    return this.#children.map((child) => child.pid);
+  }
+
+  /** Throws where one of them has ended. */
+  check() {
+    for (const child of this.#children) {
+      if (child.exitCode !== null) throw new Error(`${child.spawnfile} ended: ${child.said.slice(-500)}`);
+    }
+  }
+
+  async stop(signal = 'SIGTERM') {
+    for (const child of this.#children) child.kill(signal);
+    const timer = setTimeout(() => this.#children.map((child) => child.kill('SIGKILL')), 10_000);
+    await Promise.all(this.#children.map((child) => child.ended));
+    clearTimeout(timer);
+  }
+}
+
+export function cpuNs(pids) {
+  return pids.reduce((sum, pid) => sum + load.processCpuNs(pid), 0);
+}
+
+/** Of all of them: resident, and with what is shared counted once (PSS). */
+export function memoryMb(pids) {
+  let rss = 0;
+  let pss = 0;
+  for (const pid of pids) {
+    const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+    rss += Number(/^Rss:\s+(\d+)/m.exec(text)?.[1] ?? 0);
+    pss += Number(/^Pss:\s+(\d+)/m.exec(text)?.[1] ?? 0);
+  }
+  return { rss: rss / 1024, pss: pss / 1024 };
+}
+
+export function closeAll(fds) {
+  for (const fd of fds) closeSync(fd);
+}
+
+/** Opens the application's ends, which makes ttynp connect, and takes the far ones. */
+export async function openEnds(tunnel) {
+  const near = tunnel.near === undefined ? tunnel.paths.map(openTty) : tunnel.near();
+  const far = await tunnel.far();
+  return {
+    near,
+    far,
+    close() {
+      closeAll(near);
+      for (const fd of far) sockets.closeFd(fd);
+    },
+  };
+}

@@ -1,0 +1,80 @@
+// `npm run bench [-- --quick] [--only latency,throughput] [--rounds N] [--json FILE] [--svg FILE] [--goals]`: what the data plane
+// of the built program costs, beside the machine's limits, a C bridge, socat and ser2net, all in the same rounds. Figures for
+// people: docs/performance.md says how to read them. Loopback only. With --goals a missed goal ends it with 1.
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { goalRows, goals } from './goals.mjs';
+import { machine, machineText } from './machine.mjs';
+import { packet, plain } from './peers/bridge.mjs';
+import { loopback, pty } from './peers/limits.mjs';
+import { ser2net } from './peers/ser2net.mjs';
+import { socat } from './peers/socat.mjs';
+import { realcom, tcp } from './peers/ttynp.mjs';
+import { withPeers } from './rounds.mjs';
+import { latency } from './rows/latency.mjs';
+import { throughput } from './rows/throughput.mjs';
+import { columns, tableJson, tableText } from './table.mjs';
+
+const LIMITS = [pty, loopback];
+const PEERS = [plain, packet, socat, ser2net, tcp, realcom];
+/** On one port, all peers running at once; and those that start what they need themselves. */
+const SINGLE = [latency, throughput];
+const OTHERS = [];
+const ROUNDS = 5;
+
+const { values: args } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    rounds: { type: 'string', default: String(ROUNDS) },
+    json: { type: 'string' },
+    svg: { type: 'string' },
+    goals: { type: 'boolean', default: false },
+  },
+});
+const rounds = Number(args.rounds);
+const wanted = args.only?.split(',');
+const known = [...SINGLE, ...OTHERS].map((row) => row.id);
+const unknown = wanted?.filter((id) => !known.includes(id)) ?? [];
+if (unknown.length > 0 || !(Number.isInteger(rounds) && rounds > 0)) {
+  console.error(unknown.length > 0 ? `no row ${unknown.join(', ')}: ${known.join(', ')}` : '--rounds must be a number');
+  process.exit(2);
+}
+
+const say = (text) => process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`);
+const here = machine();
+const missing = PEERS.filter((peer) => peer.missing() !== undefined);
+const began = performance.now();
+for (const line of machineText(here)) console.log(line);
+for (const peer of missing) console.log(`${peer.name} is not in the tables: ${peer.missing()}`);
+console.log(`${rounds} interleaved rounds${args.quick ? ', short ones (--quick)' : ''}\n`);
+
+const tables = [];
+function add(found) {
+  for (const table of found) {
+    tables.push(table);
+    say('');
+    console.log(`${tableText(table).join('\n')}\n`);
+  }
+}
+
+const chosen = (rows) => rows.filter((row) => wanted === undefined || wanted.includes(row.id));
+const context = { rounds, quick: args.quick, say, peers: PEERS };
+if (chosen(SINGLE).length > 0) {
+  await withPeers([...LIMITS, ...PEERS], 1, say, async (single) => {
+    for (const row of chosen(SINGLE)) add(await row.run({ ...context, single }));
+  });
+}
+for (const row of chosen(OTHERS)) add(await row.run(context));
+
+const reached = goals(tables);
+console.log(columns(goalRows(reached)).join('\n'));
+const minutes = ((performance.now() - began) / 60_000).toFixed(1);
+console.log(`\n${minutes} minutes; load when it ended: ${machine().load.join(' ')}`);
+if (args.json !== undefined) {
+  const report = { ...here, loadAtEnd: machine().load, quick: args.quick, rounds, minutes: Number(minutes) };
+  const peersMissing = missing.map((peer) => ({ name: peer.name, why: peer.missing() }));
+  const json = { ...report, peersMissing, goals: reached, tables: tables.map(tableJson) };
+  writeFileSync(args.json, `${JSON.stringify(json, null, 2)}\n`);
+}
+if (args.goals && reached.some((goal) => goal.reached === false)) process.exitCode = 1;
