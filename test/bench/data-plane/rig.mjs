@@ -14,7 +14,7 @@ const { acceptConnection } = await import(`${ROOT}dist/native/unix-socket.js`);
 const { TERMIOS } = await import(`${ROOT}dist/serial/termios.js`);
 
 export const MS = 1e6;
-export const BAUD = 921_600;
+export const BAUD = Number(process.env.BAUD ?? 921_600);
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -38,7 +38,8 @@ export function folder() {
 export function openTty(path) {
   const fd = openSync(path, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
   const { CLOCAL, CREAD, ECHO, ICANON, ISIG, OPOST, VMIN, VTIME } = TERMIOS;
-  const { CBAUD, B921600 } = { CBAUD: 0o010017, B921600: 0o010007 };
+  const CBAUD = 0o010017;
+  const BOTHER = 0o010000;
   const IEXTEN = 0o100000;
   const before = getTermios(fd);
   const cc = [...before.cc];
@@ -49,7 +50,7 @@ export function openTty(path) {
     outputSpeed: BAUD,
     iflag: 0,
     oflag: (before.oflag & ~OPOST) >>> 0,
-    cflag: ((before.cflag & ~CBAUD) | B921600 | CLOCAL | CREAD) >>> 0,
+    cflag: ((before.cflag & ~CBAUD) | BOTHER | CLOCAL | CREAD) >>> 0,
     lflag: (before.lflag & ~(ECHO | ICANON | ISIG | IEXTEN)) >>> 0,
     cc,
   });
