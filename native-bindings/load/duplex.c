@@ -16,6 +16,8 @@
 
 // Flows that are due within the same tick are served by one wake-up, as data that comes over a network would be.
 #define TICK (200 * INT64_C(1000))
+// So long after the end what comes still counts as in time: the last messages are due just before it.
+#define GRACE_INTERVALS 10
 #define EVENTS 256
 #define TIMER UINT32_MAX
 
@@ -56,12 +58,12 @@ struct side {
   uint64_t round;
   uint8_t *buffer;
   int64_t in_time;
-  bool late_now;  // the duration is over
+  bool late;  // what comes now does not count as in time
   uint64_t cpu;
   int error;
   const char *syscall;
   struct histogram *times[2];  // of flows a to b, and b to a
-  struct histogram *late;
+  struct histogram *lateness;
 };
 
 static uint64_t messages(const struct duplex *d) {
@@ -115,18 +117,18 @@ static void take(struct side *s, uint32_t end) {
     int64_t due = s->began + f->phase + (int64_t)whole * d->interval;
     histogram_add(s->times[index % 2], now - due);
   }
-  if (!s->late_now) s->in_time += n;
+  if (!s->late) s->in_time += n;
 }
 
 // Sends what is due by now; returns when the next one is, INT64_MAX where none comes any more.
 static int64_t serve_due(struct side *s, int64_t now) {
   struct duplex *d = s->all;
-  while (s->round < messages(d) && !s->late_now) {
+  while (s->round < messages(d)) {
     struct flow *f = &s->flows[s->order[s->next]];
     int64_t due = s->began + f->phase + (int64_t)s->round * d->interval;
     if (due > now) return due;
     f->due += d->bytes;
-    histogram_add(s->late, now - due);
+    histogram_add(s->lateness, now - due);
     push(s, f);
     if (++s->next == s->count) {
       s->next = 0;
@@ -159,7 +161,7 @@ static void *run_side(void *argument) {
   while (!atomic_load(&d->end.canceled)) {
     int count = RETRY(epoll_wait(s->poll, events, EVENTS, 50));
     int64_t now = now_ns();
-    s->late_now = now >= over;
+    s->late = now >= over + GRACE_INTERVALS * d->interval;
     for (int i = 0; i < count; i++) {
       uint32_t end = events[i].data.u32;
       if (end == TIMER) {
@@ -201,9 +203,9 @@ static bool make_side(struct side *s) {
   if (s->poll == -1 || s->timer == -1) return fail(s, errno, "epoll_create1");
   s->order = calloc(2 * d->pairs, sizeof *s->order);
   s->buffer = malloc(LOAD_BUFFER);
-  s->late = calloc(1, sizeof *s->late);
+  s->lateness = calloc(1, sizeof *s->lateness);
   for (int i = 0; i < 2; i++) s->times[i] = calloc(1, sizeof *s->times[i]);
-  if (s->order == NULL || s->buffer == NULL || s->late == NULL || s->times[0] == NULL || s->times[1] == NULL) {
+  if (s->order == NULL || s->buffer == NULL || s->lateness == NULL || s->times[0] == NULL || s->times[1] == NULL) {
     return fail(s, ENOMEM, "malloc");
   }
   struct epoll_event timer = {.events = EPOLLIN, .data.u32 = TIMER};
@@ -225,12 +227,12 @@ static void collect(struct duplex *d, struct side *s) {
   d->cpu += s->cpu;
   if (s->times[0] != NULL) histogram_merge(&d->a_to_b, s->times[0]);
   if (s->times[1] != NULL) histogram_merge(&d->b_to_a, s->times[1]);
-  if (s->late != NULL) histogram_merge(&d->late, s->late);
+  if (s->lateness != NULL) histogram_merge(&d->late, s->lateness);
   if (s->poll > 0) close(s->poll);
   if (s->timer > 0) close(s->timer);
   free(s->order);
   free(s->buffer);
-  free(s->late);
+  free(s->lateness);
   free(s->times[0]);
   free(s->times[1]);
 }

@@ -130,7 +130,7 @@ struct duplex {
   int64_t offered;  // bytes, both ways
   int64_t sent;
   int64_t received;
-  int64_t in_time;  // of them, until the duration was over
+  int64_t in_time;  // of them, until ten intervals after the duration
   uint32_t wrong;   // directions with a byte that is not the pattern's
   uint32_t failed;  // directions whose descriptor ended
   struct difference difference;

@@ -92,7 +92,7 @@ export interface DuplexOptions extends LoadControl {
 }
 
 export interface DuplexRun {
-  /** Bytes, both ways: that were due, that were written, that came, and that came before the duration was over. */
+  /** Bytes, both ways: that were due, that were written, that came, and that came within ten intervals of the end. */
   readonly offered: number;
   readonly sent: number;
   readonly received: number;

@@ -1,7 +1,7 @@
 // What the rows and the peers share: the built program's own modules, ttys made raw, TCP ends in this process, child processes
 // and what they cost. Decides nothing about what is measured.
 import { spawn } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,7 @@ export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 export const load = await import(`${ROOT}dist/native/load.js`);
 export const sockets = await import(`${ROOT}dist/native/socket.js`);
 const { getTermios, setTermios } = await import(`${ROOT}dist/native/termios.js`);
-const { acceptConnection } = await import(`${ROOT}dist/native/unix-socket.js`);
+export const { acceptConnection, awaitReadable } = await import(`${ROOT}dist/native/unix-socket.js`);
 const { TERMIOS } = await import(`${ROOT}dist/serial/termios.js`);
 
 export const MS = 1e6;
@@ -57,6 +57,25 @@ export function openTty(path) {
   return fd;
 }
 
+/** As an application does that sets c_lflag as a whole. */
+export function withoutExtproc(fd) {
+  const before = getTermios(fd);
+  setTermios(fd, { ...before, lflag: (before.lflag & ~TERMIOS.EXTPROC) >>> 0 });
+}
+
+/** Writes the first byte, and returns the server's end: a new connection, or the one that there always is. */
+export async function takeOne(tunnel, tty, patienceMs) {
+  writeSync(tty, 'x');
+  if (tunnel.persistent) {
+    const [fd] = await tunnel.far();
+    return { fd, drop: () => sockets.discardInput(fd) };
+  }
+  const [listening] = tunnel.listening();
+  if (!(await awaitReadable(listening, patienceMs))) throw new Error('no connection came');
+  const fd = acceptConnection(listening);
+  return { fd, drop: () => sockets.closeFd(fd) };
+}
+
 /** TCP ports of this process that accept one connection each. */
 export class Listeners {
   constructor(count) {
@@ -65,22 +84,31 @@ export class Listeners {
   }
 
   /** A connection on each, in their order. */
-  async accept() {
+  async accept(timeoutMs = 20_000) {
     const accepted = this.fds.map(() => -1);
-    await until(() => {
-      for (const [i, fd] of this.fds.entries()) {
-        if (accepted[i] !== -1) continue;
-        accepted[i] = acceptConnection(fd) ?? -1;
-        if (accepted[i] !== -1) sockets.setSocketOptions(accepted[i], { noDelay: true });
-      }
-      return !accepted.includes(-1);
-    }, 'a connection from the tunnel');
+    await until(
+      () => {
+        for (const [i, fd] of this.fds.entries()) {
+          if (accepted[i] !== -1) continue;
+          accepted[i] = acceptConnection(fd) ?? -1;
+          if (accepted[i] !== -1) sockets.setSocketOptions(accepted[i], { noDelay: true });
+        }
+        return !accepted.includes(-1);
+      },
+      'a connection from the tunnel',
+      timeoutMs,
+    );
     return accepted;
   }
 
   close() {
     for (const fd of this.fds) sockets.closeFd(fd);
     this.fds = [];
+  }
+
+  /** On the same ports as before. */
+  reopen() {
+    this.fds = this.ports.map((port) => sockets.listenTcp({ host: '127.0.0.1', port }));
   }
 }
 
@@ -109,6 +137,10 @@ export class Processes {
     child.once('error', (error) => note(String(error)));
     this.#children.push(child);
     return child;
+  }
+
+  get children() {
+    return this.#children;
   }
 
   get pids() {
@@ -158,8 +190,8 @@ export async function openEnds(tunnel) {
     near,
     far,
     close() {
-      closeAll(near);
-      for (const fd of far) sockets.closeFd(fd);
+      closeAll(this.near);
+      for (const fd of this.far) sockets.closeFd(fd);
     },
   };
 }

@@ -11,7 +11,12 @@ import { ser2net } from './peers/ser2net.mjs';
 import { socat } from './peers/socat.mjs';
 import { realcom, tcp } from './peers/ttynp.mjs';
 import { withPeers } from './rounds.mjs';
+import { blockedJavaScript } from './rows/blocked.mjs';
+import { firstByte } from './rows/first-byte.mjs';
+import { idle } from './rows/idle.mjs';
 import { latency } from './rows/latency.mjs';
+import { outage } from './rows/outage.mjs';
+import { ports } from './rows/ports.mjs';
 import { throughput } from './rows/throughput.mjs';
 import { columns, tableJson, tableText } from './table.mjs';
 
@@ -19,7 +24,7 @@ const LIMITS = [pty, loopback];
 const PEERS = [plain, packet, socat, ser2net, tcp, realcom];
 /** On one port, all peers running at once; and those that start what they need themselves. */
 const SINGLE = [latency, throughput];
-const OTHERS = [];
+const OTHERS = [ports, blockedJavaScript, firstByte, idle, outage];
 const ROUNDS = 5;
 
 const { values: args } = parseArgs({

@@ -1,4 +1,5 @@
-// A Real COM device server for the benchmark, in a process of its own: `simulator.mjs PORTS`. It has the command connections;
+// A Real COM device server for the benchmark, in a process of its own: `simulator.mjs PORTS`; SIGHUP
+// switches it off, SIGUSR2 on again. It has the command connections;
 // the generator itself is at the data ports, so that what is measured is the daemon and not this program's JavaScript.
 import { runSimulator } from '../../../dist/serve/simulator.js';
 
@@ -13,4 +14,7 @@ const simulator = await runSimulator({
 });
 const ports = simulator.ports.map(({ dataPort, commandPort }) => ({ dataPort, commandPort }));
 process.stdout.write(`${JSON.stringify(ports)}\n`);
+const say = (word) => process.stdout.write(`${word}\n`);
+process.on('SIGHUP', () => simulator.stop().then(() => say('away')));
+process.on('SIGUSR2', () => simulator.start().then(() => say('back')));
 process.once('SIGTERM', () => simulator.close());

@@ -33,6 +33,7 @@ const bridge = (name, mode) => ({
     return {
       pids: processes.pids,
       paths,
+      persistent: true,
       far: async () => far,
       check: () => processes.check(),
       async stop() {

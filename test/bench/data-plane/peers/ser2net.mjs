@@ -39,6 +39,7 @@ export const ser2net = {
     return {
       pids: processes.pids,
       paths,
+      persistent: true,
       far: async () => far,
       check: () => processes.check(),
       async stop() {

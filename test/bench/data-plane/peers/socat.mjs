@@ -21,6 +21,7 @@ export const socat = {
     return {
       pids: processes.pids,
       paths,
+      persistent: true,
       far: async () => far,
       check: () => processes.check(),
       async stop() {

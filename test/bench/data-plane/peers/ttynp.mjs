@@ -51,8 +51,18 @@ export async function startSimulator(processes, count) {
   return JSON.parse(child.said);
 }
 
+/** Where there is one: its command ports go away and come back with the data ports. */
+async function tellSimulator(processes, what) {
+  for (const child of processes.children) {
+    const before = child.said.length;
+    child.kill(what === 'stop' ? 'SIGHUP' : 'SIGUSR2');
+    await until(() => child.said.length > before, 'the simulator');
+  }
+}
+
 const ttynp = (name, protocol, options = {}) => ({
   name,
+  reconnects: true,
   missing: () => (existsSync(`${ROOT}dist/daemon.js`) ? undefined : 'not built (npm run build)'),
   async start(count) {
     const { path, remove } = folder();
@@ -74,6 +84,17 @@ const ttynp = (name, protocol, options = {}) => ({
         const fds = await listeners.accept();
         await sleep(300); // settings, and a moment in which a busy server would close
         return fds;
+      },
+      listening: () => listeners.fds,
+      async away() {
+        listeners.close();
+        await tellSimulator(others, 'stop');
+      },
+      /** The connections, in the order of the ports. */
+      async back() {
+        await tellSimulator(others, 'start');
+        listeners.reopen();
+        return listeners.accept(60_000);
       },
       check: () => processes.check(),
       async stop() {
