@@ -74,6 +74,8 @@ static void latency_to(napi_env env, napi_value o, const struct latency *l) {
   set_field(env, o, "times", float64_array(env, l->times, l->done));
   number_to(env, o, "lost", l->lost);
   number_to(env, o, "mismatched", l->mismatched);
+  number_to(env, o, "split", l->split);
+  number_to(env, o, "gap", (double)l->gap);
 }
 
 static void stream_to(napi_env env, napi_value o, const struct stream *s) {

@@ -18,11 +18,18 @@ static bool write_all(struct latency *l, int fd, const uint8_t *bytes, size_t le
 }
 
 static bool read_all(struct latency *l, int fd, uint8_t *bytes, size_t length, int64_t deadline) {
+  int64_t last = 0;
   for (size_t done = 0; done < length;) {
     if (!wait_for(&l->end, fd, POLLIN, deadline)) return false;
     ssize_t n = read_some(&l->end, fd, bytes + done, length - done);
     if (n < 0) return false;
+    bool whole = (size_t)n == length;
     done += (size_t)n;
+    if (whole || n == 0) continue;
+    int64_t now = now_ns();
+    if (last != 0 && now - last > l->gap) l->gap = now - last;
+    if (last == 0) l->split++;
+    last = now;
   }
   return true;
 }

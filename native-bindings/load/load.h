@@ -88,6 +88,8 @@ struct latency {
   uint32_t done;
   uint32_t lost;
   uint32_t mismatched;
+  uint32_t split;  // what came over a leg in more than one read
+  int64_t gap;     // the longest time between two of those reads
 };
 
 void latency_run(struct latency *l);

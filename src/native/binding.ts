@@ -85,6 +85,8 @@ export interface RawLatency extends RawLoadEnd {
   readonly times: Float64Array;
   readonly lost: number;
   readonly mismatched: number;
+  readonly split: number;
+  readonly gap: number;
 }
 
 export interface RawStream extends RawLoadEnd, RawDifference {

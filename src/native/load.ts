@@ -55,6 +55,9 @@ export interface LatencyRun {
   readonly timesNs: Float64Array;
   readonly lost: number;
   readonly mismatched: number;
+  /** How often what came over a leg was not readable in one piece, and the longest time between two pieces of one. */
+  readonly split: number;
+  readonly gapNs: number;
 }
 
 export interface StreamOptions extends LoadControl, Leg {
@@ -155,7 +158,7 @@ export function measureLatency(options: LatencyOptions): Promise<LatencyRun> {
   return measured(
     options,
     (mask, over) => binding.measureLatency(raw, mask, over),
-    ({ times, lost, mismatched }: RawLatency) => ({ timesNs: times, lost, mismatched }),
+    ({ times, lost, mismatched, split, gap }: RawLatency) => ({ timesNs: times, lost, mismatched, split, gapNs: gap }),
   );
 }
 

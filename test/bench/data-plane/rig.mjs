@@ -63,6 +63,12 @@ export function withoutExtproc(fd) {
   setTermios(fd, { ...before, lflag: (before.lflag & ~TERMIOS.EXTPROC) >>> 0 });
 }
 
+/** Somebody listens there: /proc/net/tcp knows without a connection. */
+export function isListening(port) {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  return new RegExp(`^ *\\d+: [0-9A-F]{8}:${hex} [0-9A-F:]+ 0A `, 'm').test(readFileSync('/proc/net/tcp', 'utf8'));
+}
+
 /** Writes the first byte, and returns the server's end: a new connection, or the one that there always is. */
 export async function takeOne(tunnel, tty, patienceMs) {
   writeSync(tty, 'x');

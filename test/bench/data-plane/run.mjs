@@ -1,13 +1,15 @@
-// `npm run bench [-- --quick] [--only latency,throughput] [--rounds N] [--json FILE] [--svg FILE] [--goals]`: what the data plane
-// of the built program costs, beside the machine's limits, a C bridge, socat and ser2net, all in the same rounds. Figures for
+// `npm run bench [-- --quick] [--only latency,throughput] [--rounds N] [--json FILE] [--svg FILE] [--asleep]
+// [--goals]`: what the data plane of the built program costs, beside the machine's limits, a C bridge, socat and ser2net, all in the same rounds. Figures for
 // people: docs/performance.md says how to read them. Loopback only. With --goals a missed goal ends it with 1.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { cannotStayAwake } from './awake.mjs';
 import { goalRows, goals } from './goals.mjs';
 import { machine, machineText } from './machine.mjs';
 import { packet, plain } from './peers/bridge.mjs';
 import { loopback, pty } from './peers/limits.mjs';
 import { ser2net } from './peers/ser2net.mjs';
+import { servedRealcom, servedRfc2217, servedTcp } from './peers/served.mjs';
 import { socat } from './peers/socat.mjs';
 import { realcom, tcp } from './peers/ttynp.mjs';
 import { withPeers } from './rounds.mjs';
@@ -18,10 +20,13 @@ import { latency } from './rows/latency.mjs';
 import { outage } from './rows/outage.mjs';
 import { ports } from './rows/ports.mjs';
 import { throughput } from './rows/throughput.mjs';
+import { svgOf } from './svg.mjs';
 import { columns, tableJson, tableText } from './table.mjs';
 
 const LIMITS = [pty, loopback];
 const PEERS = [plain, packet, socat, ser2net, tcp, realcom];
+/** What a protocol and a second ttynp add; on one port only. */
+const SERVED = [servedTcp, servedRealcom, servedRfc2217];
 /** On one port, all peers running at once; and those that start what they need themselves. */
 const SINGLE = [latency, throughput];
 const OTHERS = [ports, blockedJavaScript, firstByte, idle, outage];
@@ -34,6 +39,7 @@ const { values: args } = parseArgs({
     rounds: { type: 'string', default: String(ROUNDS) },
     json: { type: 'string' },
     svg: { type: 'string' },
+    asleep: { type: 'boolean', default: false },
     goals: { type: 'boolean', default: false },
   },
 });
@@ -54,6 +60,9 @@ for (const line of machineText(here)) console.log(line);
 for (const peer of missing) console.log(`${peer.name} is not in the tables: ${peer.missing()}`);
 console.log(`${rounds} interleaved rounds${args.quick ? ', short ones (--quick)' : ''}\n`);
 
+const sleepy = args.asleep ? 'as asked' : cannotStayAwake();
+if (sleepy !== undefined) console.log(`CPUs may sleep between round trips: ${sleepy}\n`);
+
 const tables = [];
 function add(found) {
   for (const table of found) {
@@ -64,9 +73,9 @@ function add(found) {
 }
 
 const chosen = (rows) => rows.filter((row) => wanted === undefined || wanted.includes(row.id));
-const context = { rounds, quick: args.quick, say, peers: PEERS };
+const context = { rounds, quick: args.quick, say, peers: PEERS, stayAwake: sleepy === undefined };
 if (chosen(SINGLE).length > 0) {
-  await withPeers([...LIMITS, ...PEERS], 1, say, async (single) => {
+  await withPeers([...LIMITS, ...PEERS, ...SERVED], 1, say, async (single) => {
     for (const row of chosen(SINGLE)) add(await row.run({ ...context, single }));
   });
 }
@@ -77,9 +86,24 @@ console.log(columns(goalRows(reached)).join('\n'));
 const minutes = ((performance.now() - began) / 60_000).toFixed(1);
 console.log(`\n${minutes} minutes; load when it ended: ${machine().load.join(' ')}`);
 if (args.json !== undefined) {
-  const report = { ...here, loadAtEnd: machine().load, quick: args.quick, rounds, minutes: Number(minutes) };
+  const report = {
+    ...here,
+    loadAtEnd: machine().load,
+    quick: args.quick,
+    awake: sleepy === undefined,
+    rounds,
+    minutes: Number(minutes),
+  };
   const peersMissing = missing.map((peer) => ({ name: peer.name, why: peer.missing() }));
   const json = { ...report, peersMissing, goals: reached, tables: tables.map(tableJson) };
   writeFileSync(args.json, `${JSON.stringify(json, null, 2)}\n`);
+}
+if (args.svg !== undefined) {
+  const svg = svgOf(
+    tables,
+    `${here.date.slice(0, 10)}, Linux ${here.kernel}, ${here.cores} cores, median of ${rounds} rounds`,
+  );
+  if (svg === undefined) console.error('no SVG: it needs the rows "ports"');
+  else writeFileSync(args.svg, svg);
 }
 if (args.goals && reached.some((goal) => goal.reached === false)) process.exitCode = 1;

@@ -17,4 +17,9 @@ process.stdout.write(`${JSON.stringify(ports)}\n`);
 const say = (word) => process.stdout.write(`${word}\n`);
 process.on('SIGHUP', () => simulator.stop().then(() => say('away')));
 process.on('SIGUSR2', () => simulator.start().then(() => say('back')));
-process.once('SIGTERM', () => simulator.close());
+// Switched off it has nothing else to live for.
+const alive = setInterval(() => {}, PATIENCE_MS);
+process.once('SIGTERM', () => {
+  clearInterval(alive);
+  simulator.close();
+});

@@ -54,7 +54,22 @@ test('latency: every round trip through a loop plug has a time', async () => {
   const run = await loopPlug(far, measureLatency(round(near)));
   expect(run.timesNs).toHaveLength(20);
   expect(Math.min(...run.timesNs)).toBeGreaterThan(0);
-  expect(run).toMatchObject({ lost: 0, mismatched: 0 });
+  expect(run).toMatchObject({ lost: 0, mismatched: 0, split: 0, gapNs: 0 });
+});
+
+test('latency: an answer in two pieces is told, and the time between them', async () => {
+  const [near, far] = pair();
+  let n = 0;
+  const run = measureLatency(round(near, { count: 3 }));
+  const pieces = (bytes: Buffer) => {
+    if (++n !== 2) return bytes;
+    const rest = Buffer.from(bytes.subarray(3));
+    setTimeout(() => writeSome(far, rest), 30);
+    return bytes.subarray(0, 3);
+  };
+  const { timesNs, split, gapNs } = await loopPlug(far, run, pieces);
+  expect({ whole: timesNs.length, split }).toEqual({ whole: 3, split: 1 });
+  expect(gapNs).toBeGreaterThan(25 * MS);
 });
 
 test('latency: two legs, there and back again, need nobody in between', async () => {

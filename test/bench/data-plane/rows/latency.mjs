@@ -1,12 +1,15 @@
 // Round trips of 1, 8 and 256 bytes on one port: application -> wire -> application, one at a time; and what of it the tunnel
-// computes.
+// computes. Each round is cut into slices, and it is the slices that are interleaved: whether the machine is in a fast or a slow
+// moment changes within a second, and every variant is to meet both.
+import { awake } from '../awake.mjs';
 import { cpuNs, load, MS } from '../rig.mjs';
 import { interleaved, quantile } from '../rounds.mjs';
 
 const SIZES = [1, 8, 256];
-const WARM_UP = 100;
+const WARM_UP = 30;
+const SLICES = 6;
 
-async function roundTrips({ tunnel, ends }, bytes, count) {
+async function slice({ tunnel, ends }, bytes, count) {
   const [tty] = ends.near;
   const [net] = ends.far;
   const legs = [
@@ -17,37 +20,51 @@ async function roundTrips({ tunnel, ends }, bytes, count) {
   await load.measureLatency({ ...options, count: WARM_UP });
   const before = cpuNs(tunnel.pids);
   const run = await load.measureLatency({ ...options, count });
-  const cpu = cpuNs(tunnel.pids) - before;
+  const cpu = tunnel.pids.length === 0 ? Number.NaN : (cpuNs(tunnel.pids) - before) / count / 1000;
   if (run.lost + run.mismatched > 0)
     throw new Error(`${run.lost} round trips lost, ${run.mismatched} with wrong bytes`);
-  const times = run.timesNs.sort();
+  return { times: run.timesNs.sort(), cpu, split: run.split, gap: run.gapNs / 1000 };
+}
+
+/** p50 and CPU of each slice; the tails of each round, of which a slice has too few. */
+function summed({ times, cpu, split, gap }) {
+  const rounds = Array.from({ length: times.length / SLICES }, (_, i) => [i * SLICES, (i + 1) * SLICES]);
+  const whole = rounds.map(([from, to]) => Float64Array.from(times.slice(from, to).flatMap((t) => [...t])).sort());
   return {
-    p50: quantile(times, 0.5) / 1000,
-    p99: quantile(times, 0.99) / 1000,
-    p999: quantile(times, 0.999) / 1000,
-    cpu: tunnel.pids.length === 0 ? Number.NaN : cpu / count / 1000,
+    p50: times.map((t) => quantile(t, 0.5) / 1000),
+    p99: whole.map((t) => quantile(t, 0.99) / 1000),
+    p999: whole.map((t) => quantile(t, 0.999) / 1000),
+    cpu,
+    split: rounds.map(([from, to]) => split.slice(from, to).reduce((sum, n) => sum + n, 0)),
+    gap: rounds.map(([from, to]) => Math.max(...gap.slice(from, to))),
   };
 }
 
+const METRICS = [
+  { key: 'p50', title: 'p50 us', digits: 1 },
+  { key: 'p99', title: 'p99 us', digits: 1 },
+  { key: 'p999', title: 'p99.9 us', digits: 0 },
+  { key: 'cpu', title: 'CPU us each', digits: 1 },
+];
+/** Of frames: how many were not readable in one piece, and the longest time between two pieces. */
+const FRAMES = [
+  { key: 'split', title: 'split frames', digits: 0 },
+  { key: 'gap', title: 'longest gap us', digits: 0 },
+];
+
 export const latency = {
   id: 'latency',
-  async run({ single, rounds, quick, say }) {
-    const tables = [];
-    for (const bytes of SIZES) {
-      say(`round trips of ${bytes} bytes`);
-      const results = await interleaved(single, rounds, (variant) => roundTrips(variant, bytes, quick ? 1500 : 8000));
-      tables.push({
-        id: `latency-${bytes}`,
-        title: `round trip of ${bytes} byte${bytes === 1 ? '' : 's'}, one port`,
-        metrics: [
-          { key: 'p50', title: 'p50 us', digits: 1 },
-          { key: 'p99', title: 'p99 us', digits: 1 },
-          { key: 'p999', title: 'p99.9 us', digits: 0 },
-          { key: 'cpu', title: 'CPU us each', digits: 1 },
-        ],
-        results,
-      });
-    }
-    return tables;
-  },
+  run: ({ single, rounds, quick, say, stayAwake }) =>
+    awake(stayAwake, async () => {
+      const tables = [];
+      const count = Math.ceil((quick ? 1800 : 8000) / SLICES);
+      for (const bytes of SIZES) {
+        say(`round trips of ${bytes} bytes`);
+        const slices = await interleaved(single, rounds * SLICES, (variant) => slice(variant, bytes, count));
+        const results = new Map([...slices].map(([name, measured]) => [name, summed(measured)]));
+        const title = `round trip of ${bytes} byte${bytes === 1 ? '' : 's'}, one port`;
+        tables.push({ id: `latency-${bytes}`, title, metrics: bytes > 8 ? [...METRICS, ...FRAMES] : METRICS, results });
+      }
+      return tables;
+    }),
 };
