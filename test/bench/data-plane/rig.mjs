@@ -29,9 +29,24 @@ export async function until(condition, what, timeoutMs = 20_000, everyMs = 2) {
   }
 }
 
+/** However this process ends: nothing that it started or made is left. */
+const leftovers = new Set();
+process.once('exit', () => {
+  for (const undo of leftovers) undo();
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
+
 export function folder() {
   const path = mkdtempSync(join(tmpdir(), 'ttynp-bench-'));
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+  const undo = () => rmSync(path, { recursive: true, force: true });
+  leftovers.add(undo);
+  return {
+    path,
+    remove() {
+      leftovers.delete(undo);
+      undo();
+    },
+  };
 }
 
 /** Non-blocking, raw, at 921600 baud: set once, as an application does when it opens its port. */
@@ -139,7 +154,12 @@ export class Processes {
     };
     child.stdout?.on('data', note);
     child.stderr?.on('data', note);
-    child.ended = new Promise((resolve) => child.once('exit', resolve));
+    const undo = () => child.kill('SIGKILL');
+    leftovers.add(undo);
+    child.ended = new Promise((resolve) => {
+      child.once('exit', resolve);
+      child.once('error', resolve); // it never began
+    }).then(() => leftovers.delete(undo));
     child.once('error', (error) => note(String(error)));
     this.#children.push(child);
     return child;

@@ -10,8 +10,7 @@ let built;
 
 function binary() {
   if (built !== undefined) return built;
-  const { path, remove } = folder();
-  process.once('exit', remove);
+  const { path } = folder();
   const output = join(path, 'bridge');
   const run = spawnSync(process.env.CC || 'cc', ['-O2', '-o', output, SOURCE], { encoding: 'utf8' });
   if (run.status !== 0) throw new Error(`the C bridge cannot be compiled: ${run.stderr ?? run.error}`);
