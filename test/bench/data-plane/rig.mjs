@@ -1,7 +1,7 @@
 // What the rows and the peers share: the built program's own modules, ttys made raw, TCP ends in this process, child processes
 // and what they cost. Decides nothing about what is measured.
 import { spawn } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -208,10 +208,30 @@ export function closeAll(fds) {
   for (const fd of fds) closeSync(fd);
 }
 
-/** Opens the application's ends, which makes ttynp connect, and takes the far ones. */
+async function carriesAll(a, b) {
+  for (const fd of [...a, ...b]) discard(fd);
+  const tried = { messageBytes: 16, intervalNs: 50 * MS, durationNs: 500 * MS, drainNs: 500 * MS };
+  const run = await load.measureDuplex({ a, b, ...tried });
+  return run.received === run.offered && run.wrong === 0;
+}
+
+function discard(fd) {
+  const bytes = Buffer.alloc(65536);
+  try {
+    while (readSync(fd, bytes) > 0);
+  } catch (error) {
+    if (error.code !== 'EAGAIN') throw error;
+  }
+}
+
+/**
+ * Opens the application's ends, which makes ttynp connect, and takes the far ones. Until a session is up, and the settings of
+ * the open are at the device, bytes may be dropped: it is waited until every port carries all of them both ways.
+ */
 export async function openEnds(tunnel) {
   const near = tunnel.near === undefined ? tunnel.paths.map(openTty) : tunnel.near();
   const far = await tunnel.far();
+  await until(() => carriesAll(near, far), 'all bytes on every port', 60_000, 200);
   return {
     near,
     far,

@@ -8,7 +8,9 @@ export async function interleaved(variants, rounds, measure) {
   for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < variants.length; i++) {
       const variant = variants[(i + round) % variants.length];
-      const measured = await measure(variant, round);
+      const measured = await measure(variant, round).catch((error) => {
+        throw new Error(`${variant.name}, round ${round + 1}: ${error.message}`, { cause: error });
+      });
       const into = results.get(variant.name);
       for (const [metric, value] of Object.entries(measured)) {
         into[metric] ??= [];

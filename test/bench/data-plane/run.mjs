@@ -1,9 +1,10 @@
-// `npm run bench [-- --quick] [--only latency,throughput] [--rounds N] [--json FILE] [--svg FILE] [--asleep]
-// [--goals]`: what the data plane of the built program costs, beside the machine's limits, a C bridge, socat and ser2net, all in the same rounds. Figures for
-// people: docs/performance.md says how to read them. Loopback only. With --goals a missed goal ends it with 1.
+// `npm run bench [-- --quick] [--only latency,ports] [--rounds N] [--json FILE] [--svg FILE] [--docs] [--asleep] [--goals]`: what
+// the data plane of the built program costs, beside the machine's limits, a C bridge, socat and ser2net, all in the same rounds.
+// Figures for people: docs/performance.md says how to read them. Loopback only. With --goals a missed goal ends it with 1.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { cannotStayAwake } from './awake.mjs';
+import { DRAWING, intoPage } from './docs.mjs';
 import { goalRows, goals } from './goals.mjs';
 import { machine, machineText } from './machine.mjs';
 import { packet, plain } from './peers/bridge.mjs';
@@ -40,6 +41,7 @@ const { values: args } = parseArgs({
     json: { type: 'string' },
     svg: { type: 'string' },
     asleep: { type: 'boolean', default: false },
+    docs: { type: 'boolean', default: false },
     goals: { type: 'boolean', default: false },
   },
 });
@@ -98,12 +100,15 @@ if (args.json !== undefined) {
   const json = { ...report, peersMissing, goals: reached, tables: tables.map(tableJson) };
   writeFileSync(args.json, `${JSON.stringify(json, null, 2)}\n`);
 }
-if (args.svg !== undefined) {
-  const svg = svgOf(
-    tables,
-    `${here.date.slice(0, 10)}, Linux ${here.kernel}, ${here.cores} cores, median of ${rounds} rounds`,
-  );
-  if (svg === undefined) console.error('no SVG: it needs the rows "ports"');
-  else writeFileSync(args.svg, svg);
+const drawing = args.svg ?? (args.docs ? DRAWING : undefined);
+if (drawing !== undefined) {
+  const when = `${here.date.slice(0, 10)}, Linux ${here.kernel}, ${here.cores} cores`;
+  const svg = svgOf(tables, `${when}, median of ${rounds} rounds${args.quick ? ' of 1 s' : ''}`);
+  if (svg === undefined) console.error('no SVG: it needs the rows of "ports"');
+  else writeFileSync(drawing, svg);
+}
+if (args.docs) {
+  const { load: loadAtEnd } = machine();
+  intoPage({ here, loadAtEnd, quick: args.quick, rounds, goals: reached, tables, missing });
 }
 if (args.goals && reached.some((goal) => goal.reached === false)) process.exitCode = 1;

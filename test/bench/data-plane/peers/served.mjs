@@ -2,7 +2,7 @@
 // generator has. What each protocol adds is visible beside raw TCP. The CPU is that of both daemons.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { folder, isListening, Listeners, load, Processes, ROOT, sleep, until } from '../rig.mjs';
+import { folder, isListening, Listeners, load, Processes, ROOT, until } from '../rig.mjs';
 import { startDaemon } from './ttynp.mjs';
 
 const freePorts = (count) => {
@@ -48,10 +48,7 @@ const served = (name, protocol) => ({
     return {
       pids: [daemon.pid, server.pid],
       paths,
-      async far() {
-        await sleep(1000); // until the session is up and the line is set
-        return [fd];
-      },
+      far: async () => [fd],
       check: () => processes.check(),
       async stop() {
         await processes.stop('SIGINT');

@@ -3,7 +3,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { folder, Listeners, Processes, ROOT, sleep, until } from '../rig.mjs';
+import { folder, Listeners, Processes, ROOT, until } from '../rig.mjs';
 
 const SIMULATOR = fileURLToPath(new URL('../simulator.mjs', import.meta.url));
 
@@ -80,11 +80,7 @@ const ttynp = (name, protocol, options = {}) => ({
       paths,
       startMs,
       // The daemon connects when a tty is opened.
-      async far() {
-        const fds = await listeners.accept();
-        await sleep(300); // settings, and a moment in which a busy server would close
-        return fds;
-      },
+      far: () => listeners.accept(60_000),
       listening: () => listeners.fds,
       async away() {
         listeners.close();
