@@ -72,7 +72,7 @@ export const benchCommand = (io: CommandIo): CommandModule<GlobalArguments, Benc
   handler: async (args) => {
     const wanted = checked(args);
     const target = await benchTarget(args.tty, args);
-    process.exitCode = measure(target, args, wanted, io);
+    process.exitCode = await measure(target, args, wanted, io);
   },
 });
 
@@ -131,13 +131,13 @@ function hexBytes(text: string): Uint8Array {
   return Uint8Array.from(Buffer.from(digits, 'hex'));
 }
 
-function measure(target: BenchTarget, args: BenchArguments, wanted: Wanted, io: CommandIo): number {
+async function measure(target: BenchTarget, args: BenchArguments, wanted: Wanted, io: CommandIo): Promise<number> {
   const tty = new BenchTty(target.path, args.baud);
   try {
     const settings = onTheWire(tty.settings, target);
     return args.what === 'latency'
-      ? latency(tty, settings, target, args, wanted, io)
-      : throughput(tty, settings, target, args, wanted, io);
+      ? await latency(tty, settings, target, args, wanted, io)
+      : await throughput(tty, settings, target, args, wanted, io);
   } finally {
     tty.close();
   }
@@ -149,18 +149,18 @@ function onTheWire(settings: LineSettings, { view }: BenchTarget): LineSettings 
   return format === undefined ? settings : { ...settings, ...format, baudRate: settings.baudRate };
 }
 
-function latency(
+async function latency(
   tty: BenchTty,
   settings: LineSettings,
   target: BenchTarget,
   args: BenchArguments,
   wanted: Wanted,
   io: CommandIo,
-): number {
+): Promise<number> {
   const exchange = exchangeOf(args, wanted, settings);
   const fitting = Math.trunc(DEFAULT_MEASURE_MS / Math.max(1, exchange.lineMs));
   const count = args.count ?? Math.max(MIN_COUNT, Math.min(DEFAULT_COUNT, fitting));
-  const run = measureLatency(tty, exchange, { count, timeoutMs: wanted.timeoutMs, connectMs: CONNECT_MS });
+  const run = await measureLatency(tty, exchange, { count, timeoutMs: wanted.timeoutMs, connectMs: CONNECT_MS });
   if (!run.answered) throw nothingCame(target.path, wanted);
   const report = latencyReport(
     {
@@ -183,18 +183,18 @@ function exchangeOf(args: BenchArguments, wanted: Wanted, settings: LineSettings
   return request(wanted.request, wanted.replyBytes, lineTimeMs(settings, wanted.request.length + wanted.replyBytes));
 }
 
-function throughput(
+async function throughput(
   tty: BenchTty,
   settings: LineSettings,
   target: BenchTarget,
   args: BenchArguments,
   wanted: Wanted,
   io: CommandIo,
-): number {
+): Promise<number> {
   const first = loopPlug(8, settings.dataBits, lineTimeMs(settings, 8));
   const options = { count: 1, timeoutMs: wanted.timeoutMs, connectMs: CONNECT_MS };
-  if (!measureLatency(tty, first, options).answered) throw nothingCame(target.path, wanted);
-  const run = measureThroughput(tty, settings, wanted.forMs);
+  if (!(await measureLatency(tty, first, options)).answered) throw nothingCame(target.path, wanted);
+  const run = await measureThroughput(tty, settings, wanted.forMs);
   const report = throughputReport(target.path, settings, run);
   print(io, args.json, report, throughputText(report));
   return report.missing > 0 || report.firstDifference !== null ? 1 : 0;

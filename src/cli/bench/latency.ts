@@ -1,14 +1,14 @@
-// Round trips: send, wait for what has to come back, take the time. Blocks while it measures (see bench-tty.ts).
-// Prints nothing; what was sent and came back is judged byte by byte where it is known.
+// Round trips through a user's tty: whether anything comes back at all, then the load engine's times. Prints nothing.
+import { measureLatency as measure } from '../../native/load.js';
 import type { BenchTty } from './bench-tty.js';
-import { pattern, sameBytes } from './pattern.js';
+import { trialBytes } from './pattern.js';
 
 export interface Exchange {
-  /** What is sent in round `i`. */
-  request(i: number): Uint8Array;
+  /** The user's own request; undefined: patterns through a loop plug, compared byte by byte. */
+  readonly request: Uint8Array | undefined;
+  readonly bytes: number;
   readonly replyBytes: number;
-  /** Whether this is what had to come back. */
-  expected(i: number, reply: Uint8Array): boolean;
+  readonly dataBits: number;
   /** What the bytes of one round trip take on the line. */
   readonly lineMs: number;
 }
@@ -31,12 +31,11 @@ export interface LatencyOptions {
 }
 
 export function loopPlug(bytes: number, dataBits: number, lineMs: number): Exchange {
-  const request = (i: number) => pattern(i * bytes, bytes, dataBits);
-  return { request, replyBytes: bytes, expected: (i, reply) => sameBytes(reply, request(i)), lineMs };
+  return { request: undefined, bytes, replyBytes: bytes, dataBits, lineMs };
 }
 
 export function request(bytes: Uint8Array, replyBytes: number, lineMs: number): Exchange {
-  return { request: () => bytes, replyBytes, expected: () => true, lineMs };
+  return { request: bytes, bytes: bytes.length, replyBytes, dataBits: 8, lineMs };
 }
 
 /** After so many failures in a row nothing more is learned. */
@@ -44,46 +43,36 @@ const GIVE_UP_AFTER = 5;
 const QUIET_MS = 100;
 const MAX_QUIET_MS = 2000;
 const FIRST_TRY_MS = 500;
+const NS_PER_MS = 1e6;
 
-export function measureLatency(tty: BenchTty, exchange: Exchange, options: LatencyOptions): LatencyRun {
-  const times: number[] = [];
-  const reply = new Uint8Array(exchange.replyBytes);
-  let lost = 0;
-  let mismatched = 0;
-  let failures = 0;
-  if (!firstAnswer(tty, exchange, reply, options)) return { timesMs: [], lost: 1, mismatched: 0, answered: false };
-  for (let i = 0; i < options.count && failures < GIVE_UP_AFTER; i++) {
-    const from = performance.now();
-    const deadline = from + exchange.lineMs + options.timeoutMs;
-    const whole = tty.write(exchange.request(i), deadline) && tty.readAll(reply, deadline) === reply.length;
-    const ms = performance.now() - from;
-    if (whole && exchange.expected(i, reply)) {
-      times.push(ms);
-      failures = 0;
-      continue;
-    }
-    if (whole) mismatched++;
-    else lost++;
-    failures++;
-    tty.discard(QUIET_MS, MAX_QUIET_MS); // what is late belongs to no later round
-  }
-  return { timesMs: times, lost, mismatched, answered: true };
+/** Rejects with a Fault: TTY_GONE. */
+export async function measureLatency(tty: BenchTty, exchange: Exchange, options: LatencyOptions): Promise<LatencyRun> {
+  if (!(await answers(tty, exchange, options))) return { timesMs: [], lost: 1, mismatched: 0, answered: false };
+  const { request: asked, bytes, replyBytes, dataBits, lineMs } = exchange;
+  const run = await measure({
+    legs: [{ out: tty.fd, in: tty.fd }],
+    ...{ request: asked, bytes, replyBytes, dataBits },
+    count: options.count,
+    timeoutNs: (lineMs + options.timeoutMs) * NS_PER_MS,
+    giveUpAfter: GIVE_UP_AFTER,
+    quietNs: QUIET_MS * NS_PER_MS,
+  }).catch((error: unknown) => {
+    throw tty.fault(error);
+  });
+  const timesMs = Array.from(run.timesNs, (ns) => ns / NS_PER_MS);
+  return { timesMs, lost: run.lost, mismatched: run.mismatched, answered: true };
 }
 
 /** Until the link is up what is written may be dropped, so the first round is tried again; it is not counted. */
-function firstAnswer(
-  tty: BenchTty,
-  exchange: Exchange,
-  reply: Uint8Array,
-  { connectMs, timeoutMs }: LatencyOptions,
-): boolean {
-  tty.discard(0, MAX_QUIET_MS);
+async function answers(tty: BenchTty, exchange: Exchange, { connectMs, timeoutMs }: LatencyOptions): Promise<boolean> {
+  const bytes = exchange.request ?? trialBytes(exchange.bytes, exchange.dataBits);
+  await tty.discard(0, MAX_QUIET_MS);
   const end = performance.now() + connectMs + exchange.lineMs + timeoutMs;
   while (performance.now() < end) {
     const deadline = performance.now() + exchange.lineMs + FIRST_TRY_MS;
-    const came = tty.write(exchange.request(-1), deadline) ? tty.readAll(reply, deadline) : 0;
+    const came = (await tty.write(bytes, deadline)) ? await tty.take(exchange.replyBytes, deadline) : 0;
     if (came > 0) {
-      tty.discard(QUIET_MS, MAX_QUIET_MS);
+      await tty.discard(QUIET_MS, MAX_QUIET_MS);
       return true;
     }
   }

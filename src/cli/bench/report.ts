@@ -1,9 +1,9 @@
 // The bench's results as text: numbers, a histogram of bars, and what the line itself took. Pure; --json prints the same
 // values as they are.
+import type { Difference } from '../../native/load.js';
 import { formatSettings } from '../../serial/format.js';
 import type { LineSettings } from '../../serial/line.js';
 import type { LatencyRun } from './latency.js';
-import type { Difference } from './pattern.js';
 import { type Bucket, histogramOf, less, type Quantiles, quantilesOf } from './statistics.js';
 import type { ThroughputRun } from './throughput.js';
 
