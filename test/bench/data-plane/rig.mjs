@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+/** As the installed ttynpd starts it (install.sh). */
+export const DAEMON = ['--max-semi-space-size=1', `${ROOT}dist/daemon.js`];
 export const load = await import(`${ROOT}dist/native/load.js`);
 export const sockets = await import(`${ROOT}dist/native/socket.js`);
 const { getTermios, setTermios } = await import(`${ROOT}dist/native/termios.js`);

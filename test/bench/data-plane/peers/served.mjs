@@ -2,7 +2,7 @@
 // generator has. What each protocol adds is visible beside raw TCP. The CPU is that of both daemons.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { folder, isListening, Listeners, load, Processes, ROOT, until } from '../rig.mjs';
+import { DAEMON, folder, isListening, Listeners, load, Processes, ROOT, until } from '../rig.mjs';
 import { startDaemon } from './ttynp.mjs';
 
 const freePorts = (count) => {
@@ -25,7 +25,7 @@ async function startServer(processes, path, device, mode, port) {
     config,
     `version: 1\nruntimeDir: ${runtime}\nlog: { level: warn }\nserialPorts: { 1: { device: ${device}, ${mode} } }\n`,
   );
-  const daemon = processes.start(process.execPath, [`${ROOT}dist/daemon.js`, '-c', config]);
+  const daemon = processes.start(process.execPath, [...DAEMON, '-c', config]);
   await until(() => {
     processes.check();
     return isListening(port);

@@ -3,7 +3,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { folder, Listeners, Processes, ROOT, until } from '../rig.mjs';
+import { DAEMON, folder, Listeners, Processes, ROOT, until } from '../rig.mjs';
 
 const SIMULATOR = fileURLToPath(new URL('../simulator.mjs', import.meta.url));
 
@@ -26,7 +26,7 @@ export async function startDaemon(processes, path, { protocol, ports, env = {}, 
   ];
   writeFileSync(config, `${lines.join('\n')}\n`);
   const began = performance.now();
-  const daemon = processes.start(process.execPath, [`${ROOT}dist/daemon.js`, '-c', config], {
+  const daemon = processes.start(process.execPath, [...DAEMON, '-c', config], {
     env: { ...process.env, ...env },
   });
   const paths = ports.map((_, i) => join(path, `ttyNP${i}`));
