@@ -16,6 +16,9 @@ function reader(tables) {
   };
 }
 
+/** A collection of JavaScript's heap may have come before one measurement and not before the other. */
+const most = (...values) => Math.max(...values.filter(Number.isFinite));
+
 export function goals(tables) {
   const of = reader(tables);
   const fastest = (id, key, pick) => pick(...C.map((name) => of(id, name, key)).filter(Number.isFinite));
@@ -35,7 +38,12 @@ export function goals(tables) {
     ['CPU of 256 ports at 92 kB/s both ways, of the C bridge', '<=', 1, against('ports-256', 'cpu', Math.min)],
     ['CPU of 256 ports, of socat', '<=', 0.4, of('ports-256', TTYNP, 'cpu') / of('ports-256', SOCAT, 'cpu')],
     ['p99 at 256 ports, of socat', '<=', 0.1, of('ports-256', TTYNP, 'p99') / of('ports-256', SOCAT, 'p99')],
-    ['memory of the daemon at 256 ports, MB', '<=', 80, of('ports-256', TTYNP, 'rss')],
+    [
+      'memory of the daemon at 256 ports, at most, MB',
+      '<=',
+      80,
+      most(of('ports-256', TTYNP, 'rss'), of('idle', TTYNP, 'rss')),
+    ],
     ['256 ports usable again after an outage, s from listen()', '<', 4, of('outage', TTYNP, 'seconds')],
     ['idle, 256 open ports, EXTPROC cleared, % of a core', '<=', 0.5, of('idle', TTYNP, 'percent')],
   ];
