@@ -24,6 +24,8 @@ static size_t write_up(struct channel *c, const uint8_t *bytes, size_t length) {
     if (n == -1) error = errno;
     if (n <= 0) break;
     done += (size_t)n;
+    // It is full: what it would take at once is a little, and the reader would be woken for that.
+    if (done < length) break;
   }
   if (error != 0 && error != EAGAIN && !c->tty_failed) {
     c->tty_failed = true;
