@@ -294,7 +294,7 @@ void channel_work(struct channel *c, uint32_t ready) {
   uint64_t now = c->pump->now;
   if (c->kind == TTY_PTY && (ready & TTY_READY_HUP)) c->hung_up = c->kept->open;
   if (ready & NET_READY_END) c->net_ending = true;
-  if (c->termios_poll_at <= now) tty_poll_termios(c);
+  if (c->termios_poll_at <= now) tty_termios_due(c);
 
   send_parked(c);
   if (ready & TTY_READY_PRI && !channel_takes_down(c)) read_status(c);

@@ -14,6 +14,8 @@
 #define RETRY_MIN_MS 1
 #define RETRY_MAX_MS 20
 #define TERMIOS_POLL_MS 30
+// Where nothing has changed for a while, and no byte is written (before which it is looked at anyway).
+#define TERMIOS_IDLE_POLL_MS 120
 #define SCRATCH_BYTES 65536
 
 // Totals since the park was made: tail - head bytes wait. `offered`: a write was given the bytes up to there.
@@ -128,6 +130,7 @@ struct channel {
   struct retry look_ahead_retry;
   struct retry fence_retry;
   uint64_t termios_poll_at;
+  uint32_t termios_wait_ms;
   struct fence fences[PUMP_MAX_FENCES];
   struct tap tap;
 
@@ -231,6 +234,7 @@ void channel_advance_fences(struct channel *c, size_t dropped);
 enum tty_read { TTY_DATA, TTY_STATUS, TTY_EMPTY, TTY_CLOSED, TTY_FAILED };
 enum tty_read tty_read(struct channel *c, uint8_t *into, size_t room, size_t *got);
 bool tty_poll_termios(struct channel *c);
+void tty_termios_due(struct channel *c);
 void tty_look(struct channel *c, bool saw_open, bool reopened);
 void tty_became_closed(struct channel *c);
 void tty_check_dry(struct channel *c);

@@ -78,7 +78,9 @@ enum tty_read tty_read(struct channel *c, uint8_t *into, size_t room, size_t *go
 static void schedule_termios_poll(struct channel *c) {
   c->termios_poll_at = NEVER;
   if (!c->kept->open || (c->kept->termios.c_lflag & EXTPROC)) return;
-  c->termios_poll_at = c->pump->now + TERMIOS_POLL_MS * NS_PER_MS;
+  // All at the same moments: the thread wakes for many ports at once.
+  uint64_t wait = c->termios_wait_ms * NS_PER_MS;
+  c->termios_poll_at = (c->pump->now / wait + 1) * wait;
   channel_arm(c, c->termios_poll_at);
 }
 
@@ -95,8 +97,19 @@ bool tty_poll_termios(struct channel *c) {
   } else if (!same) {
     channel_raise(c, EVENT_TERMIOS);
   }
+  c->termios_wait_ms = TERMIOS_POLL_MS;
   schedule_termios_poll(c);
   return !same_line;
+}
+
+// Its time has come, and nothing else has: less and less often while nothing changes.
+void tty_termios_due(struct channel *c) {
+  struct termios2 before = c->kept->termios;
+  uint32_t waited = c->termios_wait_ms;
+  tty_poll_termios(c);
+  if (!termios_same(&before, &c->kept->termios)) return;
+  c->termios_wait_ms = waited * 2 < TERMIOS_IDLE_POLL_MS ? waited * 2 : TERMIOS_IDLE_POLL_MS;
+  schedule_termios_poll(c);
 }
 
 // The last application has gone and `down` may not be read now. Poll, unlike a read, tells whether it left anything.

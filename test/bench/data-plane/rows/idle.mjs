@@ -4,7 +4,8 @@ import { cpuNs, memoryMb, sleep, withoutExtproc } from '../rig.mjs';
 import { withPeers } from '../rounds.mjs';
 
 const PORTS = 256;
-const SETTLE_MS = 3000;
+/** What start-up left behind has been collected by then. */
+const SETTLE_MS = 12_000;
 
 export const idle = {
   id: 'idle',
