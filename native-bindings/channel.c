@@ -105,7 +105,7 @@ static size_t send_room(struct channel *c) {
   uint64_t before = c->unacknowledged;
   uint64_t worthwhile = c->look_ahead < WORTHWHILE_ROOM ? c->look_ahead : WORTHWHILE_ROOM;
   // At half of it, so that the pieces of a stream are as large as they can be.
-  if (c->unacknowledged > c->look_ahead / 2) c->unacknowledged = channel_output_queue(c);
+  if (c->unacknowledged > c->look_ahead / 2 || c->unacknowledged + worthwhile > c->look_ahead) c->unacknowledged = channel_output_queue(c);
   if (c->unacknowledged + worthwhile > c->look_ahead) {
     retry_arm(c, &c->look_ahead_retry, c->unacknowledged < before);
     return 0;

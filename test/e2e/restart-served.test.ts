@@ -1,7 +1,10 @@
 // Serial ports that are offered, over a restart of the daemon: the client's connection and the device at the end of the line notice
 // nothing, whatever was under way; and what they see where a daemon is killed.
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { SerialPortView } from '../../src/api/types.js';
+import { LOCK_DIRECTORY, lockName } from '../../src/uart/lock-file.js';
 import { eventually } from '../support/e2e.js';
 import { Python } from '../support/e2e-python.js';
 import { freePorts } from '../support/free-ports.js';
@@ -19,7 +22,11 @@ const PATTERN = Buffer.from(Array.from({ length: TOTAL }, (_, i) => (i * 7 + (i 
 
 function makeLine(options = {}): SerialLine {
   const line = new SerialLine(options);
-  cleanups.push(() => line.unplug());
+  cleanups.push(() => {
+    line.unplug();
+    // A daemon that a test ends by a signal leaves it.
+    rmSync(join(LOCK_DIRECTORY, lockName(line.path)), { force: true });
+  });
   return line;
 }
 
