@@ -7,13 +7,15 @@ export interface Adopted {
   readonly state: State;
   /** Both sockets are there, and where the earlier process was with them is known. */
   readonly linked: boolean;
+  /** Its link is of a kind that no process can go on with: the connection was given up, and none was lost. */
+  readonly anew?: boolean;
   /** Bytes of the application that no socket was given. */
   readonly parked: number;
   /** The device was being told the end of a use. */
   readonly finishing: boolean;
 }
 
-export function adopt({ state, linked, parked, finishing }: Adopted, policy: MachinePolicy): Step {
+export function adopt({ state, linked, anew, parked, finishing }: Adopted, policy: MachinePolicy): Step {
   switch (state.name) {
     case 'idle':
     case 'failed':
@@ -26,6 +28,9 @@ export function adopt({ state, linked, parked, finishing }: Adopted, policy: Mac
     default:
       break;
   }
+  // What is written meanwhile waits, as it does for a first connection.
+  if (!linked && anew && state.name === 'up' && policy.offlineOpen !== 'fail')
+    return [{ name: 'connecting', holder: 'open', again: false }, 'hold-output', 'start-hold-timer', 'dial'];
   if (!linked) return step(state, { type: 'lost', parked }, policy);
   const finish: Effect[] = finishing ? ['finish'] : [];
   switch (state.name) {

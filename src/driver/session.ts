@@ -116,8 +116,7 @@ export class Session {
     const { kept, link } = takeOver(left, this.#o, (adoptedLink) => this.#linkEvents(adoptedLink));
     this.#offline.keep();
     if (!kept) {
-      // For whom it was is known no more.
-      if (!this.tty.isOpen) this.#offline.drop();
+      if (!this.tty.isOpen) this.#offline.drop(); // for whom it was is known no more
       this.start();
       return;
     }
@@ -130,7 +129,8 @@ export class Session {
     }
     sayLost(this.tty.channel.counters, this.#o.log);
     const parked = this.tty.channel.counters.downParked;
-    const adopted = { state: kept.state, linked: link !== undefined, parked, finishing: kept.lines.finishing };
+    const own = { state: kept.state, linked: link !== undefined, anew: kept.link === undefined };
+    const adopted = { ...own, parked, finishing: kept.lines.finishing };
     this.#queue.during(() => this.#become(adopt(adopted, this.#o.policy), 'adopted'));
     // Taken from a use that the earlier process was not told of.
     if (this.tty.isOpen || parked > 0) this.#dispatch({ type: 'opened' });

@@ -187,6 +187,19 @@ describe('a restart of the daemon', () => {
     expect(server.order).toEqual(['+']);
   });
 
+  test('rfc2217: what is written while no daemon runs waits for the connection of the next one', async () => {
+    const server = await peer();
+    const m = await managed(behind('rfc2217', server.port));
+    const program = open(m, TTY);
+    await m.whole.portIs('is up', ({ state }) => state === 'up', TTY);
+    await m.handOver();
+    program.write('meanwhile');
+    await m.again();
+    await eventually('it arrives', () => server.dataBytes.length >= 'meanwhile'.length);
+    expect(Buffer.from(server.dataBytes).toString()).toBe('meanwhile');
+    expect((await m.whole.port(TTY)).drops).toMatchObject({ offline: 0 });
+  });
+
   test('rfc2217: what was written is sent once, the application stays, and the connection is made anew', async () => {
     const server = await peer();
     const m = await managed(behind('rfc2217', server.port));

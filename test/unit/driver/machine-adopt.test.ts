@@ -52,6 +52,14 @@ test.each<[string, State, boolean, unknown[]]>([
   expect(adopt({ state, linked, parked: 0, finishing: false }, POLICY)).toEqual(expected);
 });
 
+test('a connection that no process can go on with was not lost: what is written waits for the next one', () => {
+  const up = { state: { name: 'up' }, linked: false, anew: true, parked: 9, finishing: false } as const;
+  const waits = [{ name: 'connecting', ...OPEN }, 'hold-output', 'start-hold-timer', 'dial'];
+  expect(adopt(up, POLICY)).toEqual(waits);
+  // Whoever is to be hung up where there is no server is not, by a restart.
+  expect(adopt(up, { ...POLICY, offlineOpen: 'fail' })).toContain('go-offline');
+});
+
 test('the end of a use that was being told is told again', () => {
   for (const name of ['lingering', 'kept'] as const) {
     expect(adopt({ state: { name }, linked: true, parked: 0, finishing: true }, POLICY)).toContain('finish');
