@@ -23,9 +23,9 @@ const PATTERN = Buffer.from(Array.from({ length: TOTAL }, (_, i) => (i * 7 + (i 
 function makeLine(options = {}): SerialLine {
   const line = new SerialLine(options);
   cleanups.push(() => {
-    line.unplug();
-    // A daemon that a test ends by a signal leaves it.
+    // A daemon that a test ends by a signal leaves it. While the name is still ours: another test's PTY may be given it.
     rmSync(join(LOCK_DIRECTORY, lockName(line.path)), { force: true });
+    line.unplug();
   });
   return line;
 }
