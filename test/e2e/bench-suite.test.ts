@@ -39,7 +39,7 @@ test('round trips and first bytes of every variant that is there, and nothing le
   const json = join(dir, 'report.json');
   const { status, stdout, stderr } = suite('--only', 'latency,first-byte', '--json', json);
   expect(stderr).toBe('');
-  expect(status).toBe(0);
+  expect(status, stdout).toBe(0);
   const report: Report = JSON.parse(readFileSync(json, 'utf8'));
   expect(report.tables.map((table) => table.id)).toEqual(['latency-1', 'latency-8', 'latency-256', 'first-byte']);
   const missing = report.peersMissing.map(({ name }) => name);
