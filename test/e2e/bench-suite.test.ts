@@ -30,12 +30,12 @@ afterAll(() => rmSync(dir, { recursive: true }));
 function suite(...args: string[]) {
   return spawnSync(process.execPath, [SUITE, '--quick', '--rounds', '1', ...args], {
     encoding: 'utf8',
-    timeout: 100_000,
+    timeout: 280_000,
     env: { ...process.env, TMPDIR: dir },
   });
 }
 
-test('round trips and first bytes of every variant that is there, and nothing left', { timeout: 120_000 }, () => {
+test('round trips and first bytes of every variant that is there, and nothing left', { timeout: 300_000 }, () => {
   const json = join(dir, 'report.json');
   const { status, stdout, stderr } = suite('--only', 'latency,first-byte', '--json', json);
   expect(stderr).toBe('');
