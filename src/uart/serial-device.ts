@@ -1,10 +1,47 @@
 // What a serial port's driver is asked beside the transfer of bytes, and what its errors mean to an operator. Keeps nothing.
+import { fstatSync, realpathSync, statSync } from 'node:fs';
 import { Fault, messageOf } from '../base/fault.js';
-import { isSystemError, MODEM_BITS, modemBits, type Rs485Options, setRs485 } from '../native/serial-port.js';
+import {
+  closeSerialPort,
+  endBreak,
+  isSystemError,
+  MODEM_BITS,
+  modemBits,
+  type Rs485Options,
+  runTransmitter,
+  setModemBits,
+  setRs485,
+} from '../native/serial-port.js';
 import type { ModemLines, OutputLines } from '../serial/line.js';
 
 /** What a port shows that has no lines: a peer that is there. */
 export const VIRTUAL_LINES: ModemLines = { cts: true, dsr: true, dcd: true, ri: false };
+
+/**
+ * Where a link leads. Throws a Fault where that is not what the descriptor is of: another adapter has its name meanwhile.
+ * @param kept of a port that was open
+ */
+export function realDevice(device: string, kept: number | undefined): string {
+  const real = realpathSync(device);
+  if (kept === undefined || fstatSync(kept).rdev === statSync(real).rdev) return real;
+  throw new Fault('TTY_GONE', `${device} is another device than it was`);
+}
+
+/** No break, no stopped transmitter. */
+export async function freeLine(fd: number): Promise<void> {
+  await quietly(endBreak(fd));
+  await quietly(Promise.resolve().then(() => runTransmitter(fd, true)));
+}
+
+/**
+ * Nobody goes on with it: it is free for whoever opens it next, even while somebody else has the descriptor too. The descriptor is
+ * closed. Never rejects but for what is no descriptor.
+ */
+export async function giveUpPort(fd: number): Promise<void> {
+  await freeLine(fd);
+  await quietly(setModemBits(fd, 0, MODEM_BITS.DTR | MODEM_BITS.RTS));
+  await quietly(closeSerialPort(fd));
+}
 
 /** Throws a Fault. */
 export function switchByRts(fd: number, rs485: Rs485Options, device: string): void {

@@ -2,7 +2,6 @@
 // moves; one reader; modem lines and line errors as the driver tells them. A port without modem lines (a PTY) keeps
 // virtual ones, and what frame it has nobody can see.
 // Never finds a device again that is gone: it says so once, and its owner opens another one.
-import { realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Clock } from '../base/clock.js';
 import { Fault, messageOf } from '../base/fault.js';
@@ -36,7 +35,16 @@ import {
 import { BreakMarks } from './break-marks.js';
 import { keepRateAtZero, LINES_DOWN, sameLines } from './line-state.js';
 import { LOCK_DIRECTORY, lockPort } from './lock-file.js';
-import { openFault, quietly, readLines, readOutputLines, switchByRts, VIRTUAL_LINES } from './serial-device.js';
+import {
+  freeLine,
+  openFault,
+  quietly,
+  readLines,
+  readOutputLines,
+  realDevice,
+  switchByRts,
+  VIRTUAL_LINES,
+} from './serial-device.js';
 import { SerialOutput } from './serial-output.js';
 import { asUart, isCarried, isPossible, rawTermios } from './serial-settings.js';
 import type { KeptUart, Uart, UartEvents, UartState } from './uart.js';
@@ -115,7 +123,7 @@ export class SerialPortUart implements Uart {
     this.#marks.reset();
     this.#fd = kept?.fd ?? -1;
     try {
-      const real = realpathSync(device);
+      const real = realDevice(device, kept?.fd);
       this.#unlock = lockPort(real, this.#options.lockDirectory ?? LOCK_DIRECTORY);
       const fd = kept?.fd ?? (await openSerialPort(real));
       this.#fd = fd;
@@ -167,8 +175,7 @@ export class SerialPortUart implements Uart {
   /** Of a process that was killed: nothing that it did to the line but its lines, which whoever opens it decides about. */
   async #beginAgain(fd: number): Promise<void> {
     await this.#setUp(fd);
-    await quietly(endBreak(fd));
-    runTransmitter(fd, true);
+    await freeLine(fd);
     this.#outputLines = this.#virtual ? LINES_DOWN : await readOutputLines(fd);
     this.#modemLines = await readLines(fd);
   }
@@ -320,10 +327,7 @@ export class SerialPortUart implements Uart {
     if (this.#paused || this.#fd < 0) return;
     const count = this.#try(() => readNow(this.#fd, this.#scratch));
     if (count === undefined) return;
-    if (count === 'end') {
-      this.#failed(undefined);
-      return;
-    }
+    if (count === 'end') return this.#failed(undefined);
     let bytes: Uint8Array = this.#scratch.slice(0, count);
     if (this.#counters !== undefined) {
       this.#lookAtCounters();

@@ -8,6 +8,7 @@ import type { Log } from '../../base/log.js';
 import { createStateFile, type DescriptorKind, descriptorKind } from '../../native/descriptor.js';
 import { closeFd } from '../../native/socket.js';
 import { endSocket, type KeptServer, type ServerHandover } from '../../serve/handover.js';
+import { giveUpPort } from '../../uart/serial-device.js';
 import type { DescriptorStore } from './descriptor-store.js';
 
 /** Changes with what the record says: one of another version ends its clients. */
@@ -65,10 +66,10 @@ export class ServedKeepers {
   }
 
   /**
-   * What an earlier process left of the port; its descriptors are the caller's. undefined: nothing, or not of this configuration; it is
-   * ended then.
+   * What an earlier process left of the port; its descriptors are the caller's. undefined: nothing, or not of this configuration; it has
+   * been ended then, and its device is free.
    */
-  adopt(port: number, config: string): KeptPort | undefined {
+  async adopt(port: number, config: string): Promise<KeptPort | undefined> {
     const found = this.#found.get(port);
     if (found === undefined) return undefined;
     this.#found.delete(port);
@@ -79,7 +80,7 @@ export class ServedKeepers {
     // What was put there by a process that was killed while it handed over is more than it says.
     const whole = listeners.length === state?.listeners && sockets.length >= state.sockets;
     if (uart === undefined || !whole || state.config !== config) {
-      this.#end(found);
+      await this.#end(found);
       return undefined;
     }
     // What is kept from now on is put there when it is open. A client is kept for one restart: where this process is killed, it is
@@ -131,12 +132,13 @@ export class ServedKeepers {
   }
 
   /** Of ports that nobody adopted. */
-  endRest(): void {
-    for (const [port, found] of this.#found) {
-      this.#log.log('info', `serial port ${port} is not offered any more: what was kept of it is ended`);
-      this.#end(found);
-    }
+  async endRest(): Promise<void> {
+    const rest = [...this.#found];
     this.#found.clear();
+    for (const [port, found] of rest) {
+      this.#log.log('info', `serial port ${port} is not offered any more: what was kept of it is ended`);
+      await this.#end(found);
+    }
   }
 
   #find(name: string): void {
@@ -175,10 +177,12 @@ export class ServedKeepers {
     }
   }
 
-  #end({ uart, state, listeners, sockets, names }: Found): void {
+  /** The manager has another descriptor of each, and lets go of it when it comes to it. */
+  async #end({ uart, state, listeners, sockets, names }: Found): Promise<void> {
     for (const fd of [...listeners, ...sockets]) if (fd !== undefined) endSocket(fd);
-    for (const fd of [uart, state]) if (fd !== undefined) closeFd(fd);
+    if (state !== undefined) closeFd(state);
     for (const name of names) this.#store.remove(name);
+    if (uart !== undefined) await giveUpPort(uart);
   }
 }
 

@@ -17,6 +17,7 @@ export class ServedPorts {
   /** By number: who traces a port goes on when it is changed, and when it is taken away and comes again. */
   readonly #traces = new Map<number, ServedTrace>();
   #work: Promise<void> = Promise.resolve();
+  #handedOver = false;
 
   constructor(options: ServedPortsOptions) {
     this.#o = options;
@@ -32,6 +33,8 @@ export class ServedPorts {
   }
 
   async #become(wanted: readonly ResolvedSerialPort[], result: Changes | undefined): Promise<void> {
+    // A reload that was under way would begin anew what has been handed over.
+    if (this.#handedOver) return;
     const leaving: Promise<void>[] = [];
     const known = new Set(this.#ports.keys());
     for (const [number, running] of [...this.#ports]) {
@@ -45,28 +48,32 @@ export class ServedPorts {
       leaving.push(running.stop());
     }
     await Promise.all(leaving);
-    const coming: Promise<void>[] = [];
+    const coming: ServedPort[] = [];
     for (const config of wanted) {
       if (this.#ports.has(config.port)) continue;
       if (!known.has(config.port)) result?.added.push(nameOf(config.port));
-      const words = JSON.stringify(config);
+      // Where it stands in the file is not what it says.
+      const words = JSON.stringify({ ...config, source: undefined });
       const port = new ServedPort({
         ...this.#o,
         config,
         trace: this.#trace(config.port),
-        kept: this.#o.keepers.adopt(config.port, words),
+        kept: await this.#o.keepers.adopt(config.port, words),
         keeper: this.#o.keepers.keeper(config.port, words),
       });
       this.#ports.set(config.port, port);
-      coming.push(port.start());
+      coming.push(port);
     }
-    this.#o.keepers.endRest();
-    await Promise.all(coming);
+    // Before any is opened: it may have the device of one that is not offered any more.
+    await this.#o.keepers.endRest();
+    await Promise.all(coming.map((port) => port.start()));
   }
 
   /** Leaves all that can be left to the next process, and stops the others. Never rejects. */
   async handOver(atMostMs: number): Promise<void> {
-    await this.#work;
+    const begun = this.#work;
+    this.#handedOver = true;
+    await begun;
     await Promise.all([...this.#ports.values()].map((port) => port.handOver(atMostMs)));
     this.#ports.clear();
   }

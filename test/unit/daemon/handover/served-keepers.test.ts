@@ -60,7 +60,7 @@ const ended = (i: number) =>
 
 test('what was left is what the next process has, bytes and all; and it is out of the store until it is open', async () => {
   const was = await left();
-  const next = keepers().adopt(3, CONFIG);
+  const next = await keepers().adopt(3, CONFIG);
   expect(next?.state).toEqual(STATE);
   expect(next?.about).toEqual({ some: 'words' });
   expect(next?.sockets).toHaveLength(2);
@@ -74,7 +74,7 @@ test('of a process that was killed: the device and what listens, without a state
   const { uart, listeners } = await handover(0);
   for (const fd of [uart, ...listeners]) own(fd);
   keepers().keeper(3, CONFIG)?.opened({ uart, listeners });
-  const next = keepers().adopt(3, CONFIG);
+  const next = await keepers().adopt(3, CONFIG);
   expect(next).toMatchObject({ state: undefined, sockets: [] });
   for (const fd of [next?.uart ?? -1, ...(next?.listeners ?? [])]) own(fd);
 });
@@ -127,7 +127,7 @@ test.each(damage)('%s: its clients are told the end, and nothing is left', async
   hurt();
   const ends = [ended(0), ended(1)];
   const next = keepers();
-  expect(next.adopt(3, what === 'another configuration' ? '{"port":4}' : CONFIG)).toBeUndefined();
+  expect(await next.adopt(3, what === 'another configuration' ? '{"port":4}' : CONFIG)).toBeUndefined();
   // Whose descriptor was lost before is the test's own to end.
   const lost = what.startsWith('a socket') ? 0 : what.startsWith('a listener') ? 1 : undefined;
   if (lost !== undefined) accepted[lost]?.destroy();
@@ -139,7 +139,7 @@ test('a port that is not offered any more: ended, and said', async () => {
   await left();
   const ends = [ended(0), ended(1)];
   const log = new LogRecorder();
-  keepers(100, log).endRest();
+  await keepers(100, log).endRest();
   await Promise.all(ends);
   expect(log.lines.join()).toContain('serial port 3 is not offered any more');
   expect(stored.size).toBe(0);
