@@ -6,6 +6,8 @@ import type { PackingRules } from '../config/packing.js';
 import { bitsPerCharacter, type LineSettings } from '../serial/line.js';
 
 const BUFFER_BYTES = 1024;
+/** What came while nobody read is read first, however busy a process is that starts. */
+const FIRST_SILENCE_MS = 100;
 
 export class Packer {
   readonly #rules: PackingRules;
@@ -112,21 +114,31 @@ export class Packing {
     this.#send = send;
   }
 
-  take(bytes: Uint8Array): void {
+  take(bytes: Uint8Array, atLeastMs = 0): void {
     this.#timer?.cancel();
     this.#timer = undefined;
     for (const packet of this.#packer.take(bytes)) this.#send(packet);
     const silenceMs = this.#silenceMs;
     if (this.#packer.held === 0 || silenceMs === 0) return;
-    this.#timer = this.#clock.after(silenceMs, () => {
+    this.#timer = this.#clock.after(Math.max(silenceMs, atLeastMs), () => {
       this.#timer = undefined;
       for (const packet of this.#packer.flush()) this.#send(packet);
     });
   }
 
-  drop(): void {
+  /** What waited in another process waits on; its silence was not heard, so that no frame is cut. */
+  goOn(waiting: Uint8Array): void {
+    if (waiting.length > 0) this.take(waiting, FIRST_SILENCE_MS);
+  }
+
+  /** Nothing is read any more, so that what is heard is no silence: what waits is for `handOver`. */
+  pause(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
+  }
+
+  drop(): void {
+    this.pause();
     this.#packer.drop();
   }
 

@@ -126,6 +126,7 @@ export class Rfc2217Port implements PortServer {
     this.#waiting.close();
     this.#stopped = true;
     this.#uart.pauseInput();
+    this.#packing?.pause();
     this.#output.stopWaiting();
     this.#client?.stop();
     if (!(await soon(this.#options.clock, atMostMs, () => this.#client?.idle !== false))) this.#client?.end(NOT_READ);
@@ -150,7 +151,7 @@ export class Rfc2217Port implements PortServer {
     const socket = kept && arriving.socket(kept.socket);
     if (kept === undefined || socket === undefined) return;
     const client = this.#newClient(socket, kept.address, kept);
-    if (this.#packing !== undefined && state.packing.length > 0) this.#packing.take(state.packing);
+    this.#packing?.goOn(state.packing);
     client.goOn(kept);
   }
 

@@ -95,6 +95,7 @@ export class SharedLine {
   stopInput(): void {
     this.#leaving = true;
     this.#o.uart.pauseInput();
+    this.#o.packing?.pause();
   }
 
   /** Does no more. undefined: the port is gone, or cannot be kept. */
@@ -106,7 +107,7 @@ export class SharedLine {
 
   /** What waited for the end of its packet waits on. To be called when those who hear it have joined. */
   goOn(packing: Uint8Array): void {
-    if (packing.length > 0) this.#o.packing?.take(packing);
+    this.#o.packing?.goOn(packing);
   }
 
   /** Where it waits for its turn to write; after all who do where it does not. */

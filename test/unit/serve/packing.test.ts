@@ -147,6 +147,23 @@ describe('silence', () => {
     expect(sent).toEqual(['cd']);
   });
 
+  test('a frame goes on in the next process: what is not read is no silence, before and after', () => {
+    const one = started({ forceTransmit: 'modbus-rtu' });
+    one.packing.take(Buffer.from('fra'));
+    one.packing.pause();
+    one.clock.advance(1000);
+    expect(one.sent).toEqual([]);
+    const next = started({ forceTransmit: 'modbus-rtu' });
+    next.packing.goOn(one.packing.handOver());
+    next.clock.advance(50);
+    next.packing.take(Buffer.from('me'));
+    next.clock.advance(5);
+    expect(next.sent).toEqual(['frame']);
+    next.packing.goOn(Buffer.from('all'));
+    next.clock.advance(100);
+    expect(next.sent).toEqual(['frame', 'all']);
+  });
+
   test.each([
     [{ baudRate: 1200 }, 29.17],
     [{ baudRate: 9600 }, 3.65],
