@@ -76,7 +76,11 @@ export class CommandPort {
 
   goOn(kept: KeptRealComClient, arriving: Arriving): void {
     const socket = kept.command && arriving.socket(kept.command.socket);
-    if (socket === undefined) return;
+    if (socket === undefined) {
+      // Reset meanwhile: what it did to the line is undone as ever.
+      this.#o.left();
+      return;
+    }
     const client = this.#newClient(kept.address, kept);
     client.adopt('command', socket);
     this.#gate.takeOver(socket, kept.address);

@@ -176,8 +176,11 @@ export class RealComPort implements PortServer {
     this.#line.stopInput();
     for (const client of this.#clients) client.stop();
     const isReady = () => !this.#leaving && [...this.#clients].every(({ idle }) => idle);
-    if (!(await soon(this.#options.clock, atMostMs, isReady)))
+    if (!(await soon(this.#options.clock, atMostMs, isReady))) {
       for (const client of [...this.#clients]) if (!client.idle) client.end(NOT_READ);
+      // What is done to the port after a host, or the next one would have its output, its break, its stopped transmitter.
+      await soon(this.#options.clock, atMostMs, isReady);
+    }
     const leaving = new Leaving();
     const turns = [...this.#clients].filter(({ ended }) => !ended).sort((a, b) => a.turn - b.turn);
     const clients = turns.map((client) => client.handOver(leaving));
