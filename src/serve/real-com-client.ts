@@ -82,6 +82,8 @@ export class RealComClient implements LineClient {
   #asked: 'tx' | 'rx' | undefined;
   #askedUntilMs = 0;
   #performing = false;
+  /** Of what is performed, a break that waits until all before it has left: the next process begins it. */
+  #waitsForBreak = false;
   #stopped = false;
   #ended = false;
 
@@ -198,7 +200,9 @@ export class RealComClient implements LineClient {
   }
 
   get idle(): boolean {
-    return !this.#performing && this.unsent === 0 && (this.#command?.writableLength ?? 0) === 0;
+    return (
+      (!this.#performing || this.#waitsForBreak) && this.unsent === 0 && (this.#command?.writableLength ?? 0) === 0
+    );
   }
 
   get turn(): number {
@@ -218,7 +222,7 @@ export class RealComClient implements LineClient {
       data: data && intake && { socket: data.socket, intake },
       command: this.#command && leaving.leave(this.#command),
       conversation: this.#engine.state,
-      outputs: this.#outputs.slice(this.#next),
+      outputs: this.#outputs.slice(this.#next - (this.#waitsForBreak ? 1 : 0)),
       reports: this.#reports,
       asked: this.#asked && { queue: this.#asked, leftMs: Math.max(0, this.#askedUntilMs - now) },
     };
@@ -328,7 +332,9 @@ export class RealComClient implements LineClient {
     const uart = this.#share;
     if (request.type === 'flush' && request.queue !== 'rx') (this.#intake ?? this.#options.data)?.drop();
     const refused = request.type === 'settings' && this.#options.refuses(request.settings);
+    this.#waitsForBreak = request.type === 'break' && request.on;
     const done = !refused && (await uart.request(request));
+    this.#waitsForBreak = false;
     if (this.#ended) return;
     this.#options.event({ type: 'request', request, refused: !done });
     this.#perform(this.#engine.applied({ lines: uart.modemLines, refused: !done }));

@@ -60,6 +60,8 @@ export class Rfc2217Client {
   #outputs: ServerOutput[] = [];
   #next = 0;
   #performing = false;
+  /** Of what is performed, a break that waits until all before it has left: the next process begins it. */
+  #waitsForBreak = false;
   /** Data between two escapes and the like: written in one piece, since whoever sends a frame wants no gap in it. */
   #run: Uint8Array[] = [];
   /** For the socket: what comes in one turn of the event loop goes in one segment. */
@@ -123,7 +125,7 @@ export class Rfc2217Client {
   }
 
   get idle(): boolean {
-    return this.#ended || (!this.#performing && this.#unread === 0);
+    return this.#ended || ((!this.#performing || this.#waitsForBreak) && this.#unread === 0);
   }
 
   /** undefined: it is gone. */
@@ -139,7 +141,7 @@ export class Rfc2217Client {
         sinceMs: this.sinceMs,
         dropped: 0,
         conversation: this.#engine.state,
-        outputs: this.#outputs.slice(this.#next),
+        outputs: this.#outputs.slice(this.#next - (this.#waitsForBreak ? 1 : 0)),
         reports: this.#untold.take(),
         suspended: this.#paused.has('suspended'),
         askedToSuspend: this.#askedToSuspend,
@@ -287,7 +289,9 @@ export class Rfc2217Client {
   async #request(request: LineRequest): Promise<void> {
     const { uart, output, event } = this.#o;
     if (request.type === 'flush' && request.queue !== 'rx') output.drop();
+    this.#waitsForBreak = request.type === 'break' && request.on;
     const done = await uart.request(request);
+    this.#waitsForBreak = false;
     if (this.#ended) return;
     if (request.type === 'break' && done) this.#breaking = request.on;
     event({ type: 'request', request, refused: !done });

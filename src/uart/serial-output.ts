@@ -60,10 +60,12 @@ export class SerialOutput {
     this.#lookLater();
   }
 
-  /** Does no more, and leaves the driver as it is. */
+  /** Does no more, and leaves the driver as it is. A break that waits for it has not begun. */
   handOver(): Pick<UartState, 'output' | 'stopped' | 'breaking'> {
     const output = this.#queue.peek(this.#queue.length);
-    return { output, stopped: this.#held.has('host'), breaking: this.close() };
+    const breaking = this.#break === 'on';
+    this.close();
+    return { output, stopped: this.#held.has('host'), breaking };
   }
 
   /** At least 1 until the transmitter is known to be empty: what an adapter has in its own buffer no driver counts. */

@@ -63,7 +63,8 @@ export interface Uart {
   readonly descriptor?: number | undefined;
   /**
    * Does no more, and leaves the line as it is: no event follows, and the descriptor is the caller's. To be called when no request
-   * is under way. undefined: it is not open, or cannot be kept.
+   * is under way but a break that waits for its beginning, which the caller asks the next one for again. undefined: it is not open,
+   * or cannot be kept.
    */
   handOver?(): KeptUart | undefined;
   /**
