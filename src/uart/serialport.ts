@@ -326,8 +326,8 @@ export class SerialPortUart implements Uart {
   #readable(): void {
     if (this.#paused || this.#fd < 0) return;
     const count = this.#try(() => readNow(this.#fd, this.#scratch));
-    if (count === undefined) return;
-    if (count === 'end') return this.#failed(undefined);
+    if (count === 'end') this.#failed(undefined);
+    if (typeof count !== 'number') return;
     let bytes: Uint8Array = this.#scratch.slice(0, count);
     if (this.#counters !== undefined) {
       this.#lookAtCounters();

@@ -60,6 +60,7 @@ export function svgOf(tables, caption) {
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${total.width} ${total.height}" width="${total.width}" height="${total.height}">`,
+    '<title>p99 of the round trip and CPU against the number of ports, for each of the tunnels compared</title>',
     `<rect width="100%" height="100%" fill="#ffffff"/>`,
     ...panel({ title: 'p99 in ms, against ports', key: 'p99', factor: 0.001 }, found, names, left),
     ...panel({ title: 'CPU in % of a core, against ports', key: 'cpu', factor: 1 }, found, names, left + width + gap),
