@@ -2,7 +2,7 @@
 // generator has. What each protocol adds is visible beside raw TCP. The CPU is that of both daemons.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { folder, isListening, Listeners, load, Processes, until } from '../rig.mjs';
+import { DAEMON, folder, isListening, Listeners, load, Processes, until } from '../rig.mjs';
 import { startDaemon } from './ttynp.mjs';
 
 const freePorts = (count) => {
