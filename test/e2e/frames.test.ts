@@ -2,11 +2,13 @@
 // write(2) leaves in one segment, so that no pause longer than 1.5 characters is in it at any rate (Modbus RTU). Through the built
 // daemon, over each protocol; the application is Python, whose read waits in the kernel.
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { type AddressInfo, createServer, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually, Whole } from '../support/e2e.js';
 import { Python } from '../support/e2e-python.js';
 import { RealComPeer } from '../support/realcom-peer.js';
+import { Rfc2217Peer } from '../support/rfc2217-peer.js';
 
 const SIZES = [1, 2, 8, 64, 255, 256, 1024];
 const FRAMES = 20;
@@ -18,8 +20,8 @@ afterEach(async () => {
 interface FarEnd {
   readonly tty: Readonly<Record<string, unknown>>;
   readonly protocol: string;
-  /** The connection that carries the bytes. */
-  data(): Socket | undefined;
+  /** Carries the bytes, what the protocol adds taken away: what is written is a segment, and each of 'data' was one. */
+  data(): Duplex | undefined;
 }
 
 async function overTcp(): Promise<FarEnd> {
@@ -44,6 +46,12 @@ async function overRealCom(): Promise<FarEnd> {
   return { protocol: 'realcom', tty: { dataPort, commandPort }, data: () => peer.dataSocket };
 }
 
+async function overRfc2217(): Promise<FarEnd> {
+  const peer = await Rfc2217Peer.listen();
+  ends.push(() => peer.close());
+  return { protocol: 'rfc2217', tty: { dataPort: peer.port }, data: () => peer.line };
+}
+
 async function start(far: FarEnd) {
   const whole = await Whole.start({
     servers: { far: { address: '127.0.0.1', protocol: far.protocol } },
@@ -58,7 +66,7 @@ async function start(far: FarEnd) {
   const data = await eventually('the far end is connected', () => far.data());
   const segments: Buffer[] = [];
   data.on('data', (bytes: Buffer) => segments.push(bytes));
-  data.setNoDelay(true);
+  if (data instanceof Socket) data.setNoDelay(true);
   return { python, data, segments };
 }
 
@@ -68,6 +76,7 @@ const frame = (size: number, first: number) =>
 describe.each([
   ['tcp', overTcp],
   ['realcom', overRealCom],
+  ['rfc2217', overRfc2217],
 ] as const)('%s', (_, far) => {
   test('from the device: a segment is a read', async () => {
     const { python, data } = await start(await far());

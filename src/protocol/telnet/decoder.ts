@@ -5,7 +5,7 @@ import { DO, DONT, IAC, SB, SE, WILL, WONT } from './constants.js';
 export type Verb = typeof WILL | typeof WONT | typeof DO | typeof DONT;
 
 export type TelnetEvent =
-  /** A view of the chunk that was given: valid as long as that is. */
+  /** May be a view of the chunk that was given: valid as long as that is. */
   | { readonly type: 'data'; readonly bytes: Uint8Array }
   /** NOP, AYT, BRK and the like. */
   | { readonly type: 'command'; readonly code: number }
@@ -54,7 +54,7 @@ export class TelnetDecoder {
       if (this.#state === 'data') at = this.#data(chunk, at, events);
       else this.#control(chunk[at++] ?? 0, chunk, at, events);
     }
-    return events;
+    return inOnePiece(events);
   }
 
   /** Everything up to the next IAC; returns where to go on. */
@@ -132,4 +132,26 @@ export class TelnetDecoder {
     if (option === undefined || this.#overlong) events.push({ type: 'malformed' });
     else events.push({ type: 'subnegotiation', option, body: Uint8Array.from(body) });
   }
+}
+
+/** Data with an escaped IAC in it is one piece: a frame that came in one segment is not to be read in several. */
+function inOnePiece(events: TelnetEvent[]): TelnetEvent[] {
+  if (events.length < 2) return events;
+  const joined: TelnetEvent[] = [];
+  let run: Uint8Array[] = [];
+  const endRun = () => {
+    const [first] = run;
+    if (first !== undefined) joined.push({ type: 'data', bytes: run.length === 1 ? first : Buffer.concat(run) });
+    run = [];
+  };
+  for (const event of events) {
+    if (event.type === 'data') {
+      run.push(event.bytes);
+      continue;
+    }
+    endRun();
+    joined.push(event);
+  }
+  endRun();
+  return joined;
 }
