@@ -41,7 +41,11 @@ test('round trips and first bytes of every variant that is there, and nothing le
   expect(stderr).toBe('');
   expect(status, stdout).toBe(0);
   const report: Report = JSON.parse(readFileSync(json, 'utf8'));
-  expect(report.tables.map((table) => table.id)).toEqual(['latency-1', 'latency-8', 'latency-256', 'first-byte']);
+  // As root the kernel's workers can be placed, too.
+  const one = stdout.includes('nothing is measured on one CPU')
+    ? []
+    : ['latency-1-one', 'latency-8-one', 'latency-256-one'];
+  expect(report.tables.map((table) => table.id)).toEqual([...one, 'latency-8', 'first-byte']);
   const missing = report.peersMissing.map(({ name }) => name);
   const variants = ['C bridge', 'C bridge, packet mode', 'socat', 'ser2net', 'ttynp, tcp', 'ttynp, Real COM'];
   const present = variants.filter((name) => !missing.includes(name));
@@ -51,7 +55,7 @@ test('round trips and first bytes of every variant that is there, and nothing le
     for (const name of present) expect(stdout).toContain(name);
   }
   for (const name of missing) expect(stdout).toContain(`${name} is not in the tables`);
-  const [, , trip] = report.goals;
+  const trip = report.goals.find(({ what }) => what === 'round trip of 8 bytes p50, of the C bridge, anywhere');
   expect(trip?.value).toBeGreaterThan(0);
   expect(report.goals.filter(({ reached }) => reached === null).length).toBeGreaterThan(5);
   expect(readdirSync(dir)).toEqual(['report.json']);

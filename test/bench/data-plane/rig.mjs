@@ -38,17 +38,18 @@ process.once('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
 
+/** Done when the function that it gives is called, or when this process ends. */
+export function atEnd(undo) {
+  leftovers.add(undo);
+  return () => {
+    leftovers.delete(undo);
+    undo();
+  };
+}
+
 export function folder() {
   const path = mkdtempSync(join(tmpdir(), 'ttynp-bench-'));
-  const undo = () => rmSync(path, { recursive: true, force: true });
-  leftovers.add(undo);
-  return {
-    path,
-    remove() {
-      leftovers.delete(undo);
-      undo();
-    },
-  };
+  return { path, remove: atEnd(() => rmSync(path, { recursive: true, force: true })) };
 }
 
 /** Non-blocking, raw, at 921600 baud: set once, as an application does when it opens its port. */

@@ -13,6 +13,7 @@ import { ser2net } from './peers/ser2net.mjs';
 import { servedRealcom, servedRfc2217, servedTcp } from './peers/served.mjs';
 import { socat } from './peers/socat.mjs';
 import { realcom, tcp } from './peers/ttynp.mjs';
+import { ANYWHERE, notOnOneCpu, ONE_CPU, onOneCpu } from './placement.mjs';
 import { withPeers } from './rounds.mjs';
 import { blockedJavaScript } from './rows/blocked.mjs';
 import { firstByte } from './rows/first-byte.mjs';
@@ -65,6 +66,10 @@ console.log(`${rounds} interleaved rounds${args.quick ? ', short ones (--quick)'
 const sleepy = args.asleep ? 'as asked' : cannotStayAwake();
 if (sleepy !== undefined) console.log(`CPUs may sleep between round trips: ${sleepy}\n`);
 
+const scattered = notOnOneCpu();
+const oneCpu = scattered === undefined;
+if (!oneCpu) console.log(`nothing is measured on one CPU: ${scattered}\n`);
+
 const tables = [];
 function add(found) {
   for (const table of found) {
@@ -75,10 +80,15 @@ function add(found) {
 }
 
 const chosen = (rows) => rows.filter((row) => wanted === undefined || wanted.includes(row.id));
-const context = { rounds, quick: args.quick, say, peers: PEERS, stayAwake: sleepy === undefined };
+const context = { rounds, quick: args.quick, say, peers: PEERS, stayAwake: sleepy === undefined, oneCpu };
 if (chosen(SINGLE).length > 0) {
   await withPeers([...LIMITS, ...PEERS, ...SERVED], 1, say, async (single) => {
-    for (const row of chosen(SINGLE)) add(await row.run({ ...context, single }));
+    if (oneCpu) {
+      await onOneCpu(single, async () => {
+        for (const row of chosen(SINGLE)) add(await row.run({ ...context, single, place: ONE_CPU }));
+      });
+    }
+    for (const row of chosen(SINGLE)) add(await row.run({ ...context, single, place: ANYWHERE }));
   });
 }
 for (const row of chosen(OTHERS)) add(await row.run(context));

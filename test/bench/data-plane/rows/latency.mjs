@@ -2,10 +2,13 @@
 // computes. Each round is cut into slices, and it is the slices that are interleaved: whether the machine is in a fast or a slow
 // moment changes within a second, and every variant is to meet both.
 import { awake } from '../awake.mjs';
+import { ANYWHERE } from '../placement.mjs';
 import { cpuNs, load, MS } from '../rig.mjs';
 import { interleaved, quantile } from '../rounds.mjs';
 
 const SIZES = [1, 8, 256];
+/** Wherever the scheduler puts it: enough to show what that adds. */
+const SIZES_ANYWHERE = [8];
 const WARM_UP = 30;
 const SLICES = 6;
 
@@ -26,15 +29,15 @@ async function slice({ tunnel, ends }, bytes, count) {
   return { times: run.timesNs.sort(), cpu, split: run.split, gap: run.gapNs / 1000 };
 }
 
-/** p50 and CPU of each slice; the tails of each round, of which a slice has too few. */
+/** Of each round. */
 function summed({ times, cpu, split, gap }) {
   const rounds = Array.from({ length: times.length / SLICES }, (_, i) => [i * SLICES, (i + 1) * SLICES]);
   const whole = rounds.map(([from, to]) => Float64Array.from(times.slice(from, to).flatMap((t) => [...t])).sort());
   return {
-    p50: times.map((t) => quantile(t, 0.5) / 1000),
+    p50: whole.map((t) => quantile(t, 0.5) / 1000),
     p99: whole.map((t) => quantile(t, 0.99) / 1000),
     p999: whole.map((t) => quantile(t, 0.999) / 1000),
-    cpu,
+    cpu: rounds.map(([from, to]) => cpu.slice(from, to).reduce((sum, n) => sum + n, 0) / SLICES),
     split: rounds.map(([from, to]) => split.slice(from, to).reduce((sum, n) => sum + n, 0)),
     gap: rounds.map(([from, to]) => Math.max(...gap.slice(from, to))),
   };
@@ -54,16 +57,21 @@ const FRAMES = [
 
 export const latency = {
   id: 'latency',
-  run: ({ single, rounds, quick, say, stayAwake }) =>
-    awake(stayAwake, async () => {
+  run: ({ single, rounds, quick, say, stayAwake, place }) =>
+    awake(stayAwake && place === ANYWHERE, async () => {
       const tables = [];
       const count = Math.ceil((quick ? 1800 : 8000) / SLICES);
-      for (const bytes of SIZES) {
+      for (const bytes of place === ANYWHERE ? SIZES_ANYWHERE : SIZES) {
         say(`round trips of ${bytes} bytes`);
         const slices = await interleaved(single, rounds * SLICES, (variant) => slice(variant, bytes, count));
         const results = new Map([...slices].map(([name, measured]) => [name, summed(measured)]));
-        const title = `round trip of ${bytes} byte${bytes === 1 ? '' : 's'}, one port`;
-        tables.push({ id: `latency-${bytes}`, title, metrics: bytes > 8 ? [...METRICS, ...FRAMES] : METRICS, results });
+        const title = `round trip of ${bytes} byte${bytes === 1 ? '' : 's'}, one port${place.title}`;
+        tables.push({
+          id: `latency-${bytes}${place.suffix}`,
+          title,
+          metrics: bytes > 8 ? [...METRICS, ...FRAMES] : METRICS,
+          results,
+        });
       }
       return tables;
     }),

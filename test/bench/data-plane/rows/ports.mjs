@@ -1,5 +1,7 @@
 // N ports, each with 92,160 B/s both ways (what 921600 baud carries) in messages of 921 bytes every 10 ms: what was delivered,
 // what the tunnel computed, and the time from when a message was due until its last byte was read at the other end.
+
+import { ANYWHERE, ONE_CPU, onOneCpu } from '../placement.mjs';
 import { cpuNs, load, MS, memoryMb } from '../rig.mjs';
 import { interleaved, withPeers } from '../rounds.mjs';
 
@@ -51,32 +53,40 @@ const MEMORY = [
 ];
 export const COUNTS = [1, 16, 64, 256];
 
-async function atCount(count, { peers, rounds, quick, say }) {
-  return withPeers(peers, count, say, async (running) => {
-    for (const variant of running) await paced(variant, 200 * MS); // every page of it touched once
-    const results = await interleaved(running, rounds, (variant, round) => {
-      say(`${count} ports, round ${round + 1} of ${rounds}: ${variant.name}`);
-      return paced(variant, quick ? 1000 * MS : 3000 * MS);
-    });
-    for (const { name, tunnel, startMs } of running) {
-      const { rss, pss } = memoryMb(tunnel.pids);
-      Object.assign(results.get(name), { rss: [rss], pss: [pss], start: [startMs / 1000] });
+async function atCount(count, context) {
+  return withPeers(context.peers, count, context.say, async (running) => {
+    const tables = [await measured(count, ANYWHERE, running, context)];
+    if (count === COUNTS.at(-1) && context.oneCpu) {
+      tables.push(await onOneCpu(running, () => measured(count, ONE_CPU, running, context)));
     }
-    const metrics = count === COUNTS.at(-1) ? [...METRICS, ...MEMORY] : [...METRICS, ...MEMORY.slice(0, 1)];
-    return {
-      id: `ports-${count}`,
-      title: `${count} port${count === 1 ? '' : 's'} at 92,160 B/s both ways`,
-      metrics,
-      results,
-    };
+    return tables;
   });
+}
+
+async function measured(count, place, running, { rounds, quick, say }) {
+  for (const variant of running) await paced(variant, 200 * MS); // every page of it touched once
+  const results = await interleaved(running, rounds, (variant, round) => {
+    say(`${count} ports, round ${round + 1} of ${rounds}: ${variant.name}`);
+    return paced(variant, quick ? 1000 * MS : 3000 * MS);
+  });
+  for (const { name, tunnel, startMs } of running) {
+    const { rss, pss } = memoryMb(tunnel.pids);
+    Object.assign(results.get(name), { rss: [rss], pss: [pss], start: [startMs / 1000] });
+  }
+  const metrics = count === COUNTS.at(-1) ? [...METRICS, ...MEMORY] : [...METRICS, ...MEMORY.slice(0, 1)];
+  return {
+    id: `ports-${count}${place.suffix}`,
+    title: `${count} port${count === 1 ? '' : 's'} at 92,160 B/s both ways${place.title}`,
+    metrics,
+    results,
+  };
 }
 
 export const ports = {
   id: 'ports',
   async run(context) {
     const tables = [];
-    for (const count of COUNTS) tables.push(await atCount(count, context));
+    for (const count of COUNTS) tables.push(...(await atCount(count, context)));
     return tables;
   },
 };

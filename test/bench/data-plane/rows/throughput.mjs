@@ -1,5 +1,7 @@
 // As fast as it goes on one port: from the application to the wire, the other way, and both at once; what a GB costs the tunnel,
 // and what memory it has then.
+
+import { ANYWHERE } from '../placement.mjs';
 import { cpuNs, load, memoryMb } from '../rig.mjs';
 import { interleaved } from '../rounds.mjs';
 
@@ -31,7 +33,7 @@ async function stream({ tunnel, ends }, way, durationNs) {
 
 export const throughput = {
   id: 'throughput',
-  async run({ single, rounds, quick, say }) {
+  async run({ single, rounds, quick, say, place }) {
     const tables = [];
     for (const [way, title] of WAYS) {
       say(`throughput ${title}`);
@@ -40,9 +42,10 @@ export const throughput = {
         { key: 'rate', title: 'MB/s', digits: 0, better: 'more' },
         { key: 'cpu', title: 'CPU s/GB', digits: 2 },
       ];
-      tables.push({ id: `throughput-${way}`, title: `throughput ${title}, one port`, metrics, results });
+      const id = `throughput-${way}${place.suffix}`;
+      tables.push({ id, title: `throughput ${title}, one port${place.title}`, metrics, results });
     }
-    return [...tables, memoryOf(single)];
+    return place === ANYWHERE ? [...tables, memoryOf(single)] : tables;
   },
 };
 
