@@ -13,6 +13,10 @@
 
 #define PTY_READ_BYTES 4095  // the most that one read of a PTY master gives
 #define WORTHWHILE_ROOM 512  // do not read an application's output in smaller pieces than this
+// Of a peer whose pace nobody knows: what is taken ahead of it until it was seen to take that at once.
+#define UNKNOWN_PACE_BYTES 65536
+#define AT_ONCE_NS (5 * NS_PER_MS)
+#define NOT_AT_ONCE_NS (20 * NS_PER_MS)
 
 void channel_raise(struct channel *c, uint32_t events) {
   c->kept->events |= events;
@@ -68,6 +72,8 @@ void channel_unjoin(struct channel *c, struct offline offline) {
     c->net_ending = false;
     c->net_error = 0;
     c->unacknowledged = 0;
+    c->keeps_up = false;
+    c->full_since = 0;
     retry_disarm(&c->look_ahead_retry);
     channel_finish_fences(c, FENCE_DETACHED);
   }
@@ -100,19 +106,37 @@ static size_t send_down(struct channel *c, const uint8_t *bytes, size_t length) 
   return done;
 }
 
-// How much may be taken ahead of the peer now. SIOCOUTQ is asked only when the upper bound that we keep is used up.
+// How much may be taken ahead of the peer now. SIOCOUTQ is asked only when the upper bound that we keep is used up, and not
+// while a peer of unknown pace keeps up: the socket's own buffer is the bound then, and tells by an event when it has room,
+// where the look-ahead has to be looked at by a timer.
 static size_t send_room(struct channel *c) {
+  if (c->keeps_up) return SCRATCH_BYTES;
   uint64_t before = c->unacknowledged;
-  uint64_t worthwhile = c->look_ahead < WORTHWHILE_ROOM ? c->look_ahead : WORTHWHILE_ROOM;
+  uint64_t most = c->look_ahead != LOOK_AHEAD_UNKNOWN ? c->look_ahead : UNKNOWN_PACE_BYTES;
+  uint64_t worthwhile = most < WORTHWHILE_ROOM ? most : WORTHWHILE_ROOM;
   // At half of it, so that the pieces of a stream are as large as they can be.
-  if (c->unacknowledged > c->look_ahead / 2 || c->unacknowledged + worthwhile > c->look_ahead) c->unacknowledged = channel_output_queue(c);
-  if (c->unacknowledged + worthwhile > c->look_ahead) {
+  if (c->unacknowledged > most / 2 || c->unacknowledged + worthwhile > most) c->unacknowledged = channel_output_queue(c);
+  if (c->unacknowledged + worthwhile > most) {
+    if (c->full_since == 0) c->full_since = c->pump->now;
     retry_arm(c, &c->look_ahead_retry, c->unacknowledged < before);
     return 0;
   }
+  if (c->full_since != 0 && c->look_ahead == LOOK_AHEAD_UNKNOWN && c->unacknowledged <= most / 2) {
+    c->keeps_up = c->pump->now - c->full_since < AT_ONCE_NS;
+  }
+  c->full_since = 0;
   retry_disarm(&c->look_ahead_retry);
-  uint64_t room = c->look_ahead - c->unacknowledged;
+  uint64_t room = most - c->unacknowledged;
   return room < SCRATCH_BYTES ? (size_t)room : SCRATCH_BYTES;
+}
+
+// The socket of a peer that keeps up is full, or what was left for it is sent.
+static void judge_pace(struct channel *c, bool full) {
+  if (!c->keeps_up) return;
+  uint64_t now = c->pump->now;
+  if (full && c->full_since == 0) c->full_since = now;
+  if (c->full_since != 0 && now - c->full_since > NOT_AT_ONCE_NS) c->keeps_up = false;
+  if (!full) c->full_since = 0;
 }
 
 static void send_parked(struct channel *c) {
@@ -132,6 +156,7 @@ static void send_parked(struct channel *c) {
     done += sent;
     if (sent < piece) break;
   }
+  judge_pace(c, done < asked);
   // What the socket has room for, but may not have yet, has no event of its own.
   if (done == asked && asked < sendable && asked > 0) retry_arm(c, &c->look_ahead_retry, true);
 }
@@ -183,6 +208,7 @@ static void deliver_down(struct channel *c, const uint8_t *bytes, size_t length,
   hand->done = done;
   hand->offered = 0;
   if (done == length) return;
+  judge_pace(c, done < sendable);
   if (!hand_park_rest(c, DOWN, bytes + done, length - done)) {
     channel_count(c, DOWN_DROPPED, (double)(length - done));
     return;
@@ -199,7 +225,8 @@ static bool must_poll_termios(const struct channel *c) {
 static enum tty_read gather(struct channel *c, size_t room, size_t *gathered, size_t *held) {
   uint8_t *scratch = c->pump->scratch;
   struct hand *hand = c->pump->hand;
-  while (*gathered < room) {
+  // No read for the little that is left: what is not read now comes with more.
+  while (*gathered == 0 || room - *gathered >= PTY_READ_BYTES) {
     if (must_poll_termios(c) && tty_poll_termios(c)) return TTY_STATUS;
     size_t asked = room - *gathered;
     size_t got = 0;
@@ -307,9 +334,11 @@ void channel_work(struct channel *c, uint32_t ready) {
   if (c->hung_up && !channel_takes_down(c)) tty_check_dry(c);
 
   bool told_writable = ready & TTY_READY_OUT;
+  bool parked = park_length(&c->parked[UP]) > 0;
   if (told_writable || retry_due(&c->up_retry, now) || c->up_retry.at == NEVER) channel_write_parked(c, told_writable);
-  if (c->net_ending && !c->stopped[UP]) channel_move_up(c);
-  else if (ready & NET_READY_IN) channel_move_up(c);
+  // The socket is not in the set while anything is parked: more is likely to be there than not.
+  bool emptied = parked && park_length(&c->parked[UP]) == 0;
+  if (emptied || (ready & NET_READY_IN) || (c->net_ending && !c->stopped[UP])) channel_move_up(c);
   end_net(c);
 
   channel_check_fences(c);

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/uio.h>
 
 #include "errno.h"
 #include "pump.h"
@@ -120,6 +121,8 @@ struct channel {
   uint32_t look_ahead;
   uint64_t sent;           // bytes given to network sockets
   uint64_t unacknowledged;  // upper bound of SIOCOUTQ
+  bool keeps_up;            // of unknown pace: the peer was seen to take the look-ahead at once
+  uint64_t full_since;      // nothing more could be taken ahead; 0: it can
 
   bool stopped[2];
   struct park parked[2];
@@ -147,8 +150,7 @@ struct pump {
   int inotify_fd;
   bool stopping;
   bool frozen;  // the thread has ended
-  _Atomic bool watchdog;
-  _Atomic uint64_t heartbeat_ns;
+  _Atomic uint64_t asked_ns;  // since when nobody turned who was asked to; 0: no such
 
   void (*notify)(void *context);
   void *context;
@@ -247,6 +249,7 @@ static inline size_t park_length(const struct park *park) {
 size_t park_first(const struct park *park, const uint8_t **bytes);
 bool park_append(struct park *park, const uint8_t *bytes, size_t length);
 size_t park_append_over(struct park *park, const uint8_t *bytes, size_t length, size_t limit);
+size_t park_pieces(const struct park *park, struct iovec pieces[2]);
 void park_offer(struct park *park, size_t bytes);
 void park_consume(struct park *park, size_t bytes);
 size_t park_copy(const struct park *park, uint8_t *into);

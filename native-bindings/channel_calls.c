@@ -248,6 +248,8 @@ int channel_set_look_ahead(pump *p, uint32_t id, uint32_t bytes) {
   struct channel *c = find(p, id);
   if (c != NULL) {
     c->look_ahead = bytes;
+    c->keeps_up = false;
+    c->full_since = 0;
     retry_disarm(&c->look_ahead_retry);
     pump_mark_dirty(c);
   }

@@ -5,31 +5,32 @@
 
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-#define UP_CHUNK 16384
-#define UP_ROUNDS 4
-
-// Returns how many bytes the tty took.
-static size_t write_up(struct channel *c, const uint8_t *bytes, size_t length) {
-  if (c->kind == TTY_USBIP) {
-    size_t taken = usb_deliver(c, bytes, length);
-    channel_count(c, UP_DELIVERED, (double)taken);
-    return taken;
-  }
+static size_t deliver_usb(struct channel *c, const struct iovec *pieces, size_t count) {
   size_t done = 0;
-  int error = 0;
-  while (done < length) {
-    ssize_t n = RETRY(write(c->tty_fd, bytes + done, length - done));
-    if (n == -1) error = errno;
-    if (n <= 0) break;
-    done += (size_t)n;
-    // It is full: what it would take at once is a little, and the reader would be woken for that.
-    if (done < length) break;
+  for (size_t i = 0; i < count; i++) {
+    size_t taken = usb_deliver(c, pieces[i].iov_base, pieces[i].iov_len);
+    done += taken;
+    if (taken < pieces[i].iov_len) break;
   }
-  if (error != 0 && error != EAGAIN && !c->tty_failed) {
-    c->tty_failed = true;
-    channel_raise(c, EVENT_TTY_ERROR);
+  return done;
+}
+
+// Returns how many bytes the tty took. In one call: when it is full, what it would take at once is a little, and the reader
+// would be woken for that.
+static size_t write_up(struct channel *c, const struct iovec *pieces, size_t count) {
+  size_t done = 0;
+  if (c->kind == TTY_USBIP) {
+    done = deliver_usb(c, pieces, count);
+  } else {
+    ssize_t n = RETRY(count == 1 ? write(c->tty_fd, pieces->iov_base, pieces->iov_len) : writev(c->tty_fd, pieces, (int)count));
+    if (n > 0) done = (size_t)n;
+    if (n == -1 && errno != EAGAIN && !c->tty_failed) {
+      c->tty_failed = true;
+      channel_raise(c, EVENT_TTY_ERROR);
+    }
   }
   channel_count(c, UP_DELIVERED, (double)done);
   return done;
@@ -38,16 +39,11 @@ static size_t write_up(struct channel *c, const uint8_t *bytes, size_t length) {
 void channel_write_parked(struct channel *c, bool told_writable) {
   struct park *park = &c->parked[UP];
   if (park_length(park) == 0) return;
-  size_t done = 0;
-  while (park_length(park) > 0) {
-    const uint8_t *bytes;
-    size_t piece = park_first(park, &bytes);
-    park_offer(park, piece);
-    size_t written = write_up(c, bytes, piece);
-    park_consume(park, written);
-    done += written;
-    if (written < piece) break;
-  }
+  struct iovec pieces[2];
+  size_t count = park_pieces(park, pieces);
+  park_offer(park, park_length(park));
+  size_t done = write_up(c, pieces, count);
+  park_consume(park, done);
   if (c->tty_failed) channel_drop_up(c, SIZE_MAX, UP_DROPPED);
   if (done > 0) c->tty_out_idle = false;
   if (done == 0 && told_writable) c->tty_out_idle = true;
@@ -81,7 +77,8 @@ static void deliver_up(struct channel *c, const uint8_t *bytes, size_t length) {
   bool first = park_length(&c->parked[UP]) == 0;
   struct hand *hand = c->pump->hand;
   if (first) hand->offered = length;
-  size_t done = first ? write_up(c, bytes, length) : 0;
+  struct iovec whole = {.iov_base = (void *)bytes, .iov_len = length};
+  size_t done = first ? write_up(c, &whole, 1) : 0;
   hand->done = done;
   hand->offered = 0;
   if (done == length) return;
@@ -95,35 +92,27 @@ static void deliver_up(struct channel *c, const uint8_t *bytes, size_t length) {
 }
 
 void channel_move_up(struct channel *c) {
+  if (!channel_takes_up(c)) return;
   uint8_t *scratch = c->pump->scratch;
   struct hand *hand = c->pump->hand;
-  for (int round = 0; channel_takes_up(c); round++) {
-    if (round >= UP_ROUNDS) {
-      if (c->net_ending) pump_mark_dirty(c);  // the rest has no event of its own
-      return;
-    }
-    size_t asked = UP_CHUNK;
-    if (c->net_ending && asked > PUMP_PARK_BYTES - park_length(&c->parked[UP])) asked = PUMP_PARK_BYTES - park_length(&c->parked[UP]);
-    hand_take(c, UP);
-    hand->reading = true;
-    ssize_t n = RETRY(recv(c->net_fd, scratch, asked, MSG_DONTWAIT));
-    if (n > 0) hand->length = (uint64_t)n;
-    hand->reading = false;
-    if (n > 0) deliver_up(c, scratch, (size_t)n);
-    hand_release(c);
-    if (n > 0) {
-      if ((size_t)n < asked && !c->net_ending) return;
-      continue;
-    }
-    if (n == 0) {
-      channel_lose_net(c, 0);
-    } else if (errno != EAGAIN) {
-      channel_lose_net(c, errno);
-    } else if (c->net_error != 0) {
-      channel_lose_net(c, c->net_error);
-    } else {
-      c->net_ending = false;  // it was no end: back to waiting
-    }
-    return;
+  size_t asked = SCRATCH_BYTES;
+  if (c->net_ending && asked > PUMP_PARK_BYTES - park_length(&c->parked[UP])) asked = PUMP_PARK_BYTES - park_length(&c->parked[UP]);
+  hand_take(c, UP);
+  hand->reading = true;
+  ssize_t n = RETRY(recv(c->net_fd, scratch, asked, MSG_DONTWAIT));
+  if (n > 0) hand->length = (uint64_t)n;
+  hand->reading = false;
+  if (n > 0) deliver_up(c, scratch, (size_t)n);
+  hand_release(c);
+  if (n > 0) {
+    if (c->net_ending && channel_takes_up(c)) pump_mark_dirty(c);  // the rest has no event of its own
+  } else if (n == 0) {
+    channel_lose_net(c, 0);
+  } else if (errno != EAGAIN) {
+    channel_lose_net(c, errno);
+  } else if (c->net_error != 0) {
+    channel_lose_net(c, c->net_error);
+  } else {
+    c->net_ending = false;  // it was no end: back to waiting
   }
 }

@@ -20,6 +20,15 @@ size_t park_first(const struct park *park, const uint8_t **bytes) {
   return length < piece ? length : piece;
 }
 
+// All of it, in one or two pieces; returns how many.
+size_t park_pieces(const struct park *park, struct iovec pieces[2]) {
+  const uint8_t *bytes;
+  size_t first = park_first(park, &bytes);
+  pieces[0] = (struct iovec){.iov_base = (void *)bytes, .iov_len = first};
+  pieces[1] = (struct iovec){.iov_base = park->data, .iov_len = park_length(park) - first};
+  return pieces[1].iov_len > 0 ? 2 : 1;
+}
+
 bool park_append(struct park *park, const uint8_t *bytes, size_t length) {
   if (park_length(park) + length > PUMP_PARK_BYTES) return false;
   size_t at = park->ring->tail % PUMP_PARK_BYTES;

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "pump.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,7 +18,6 @@
 #include "usbip/usbip.h"
 
 #define BATCH 64
-#define WATCHDOG_MS 1000
 #define REOPEN_MS 100
 
 enum source { SOURCE_WAKE, SOURCE_INOTIFY, SOURCE_TTY, SOURCE_NET, SOURCE_USBIP };
@@ -38,6 +38,12 @@ void pump_lock(pump *p) {
   pthread_mutex_lock(&p->lock);
   pthread_mutex_unlock(&p->next);
   atomic_fetch_sub(&p->waiting, 1);
+}
+
+// Of the thread, in most turns alone: who waits has said so before, and has the lock first.
+static void lock_by_thread(pump *p) {
+  if (atomic_load(&p->waiting) != 0) pump_lock(p);
+  else pthread_mutex_lock(&p->lock);
 }
 
 void pump_unlock(pump *p) {
@@ -221,12 +227,11 @@ static void run_timers(pump *p) {
 
 static int sleep_ms(pump *p) {
   if (p->has_dirty) return 0;
-  int longest = atomic_load(&p->watchdog) ? WATCHDOG_MS : -1;
-  if (p->next_timer == NEVER) return longest;
+  if (p->next_timer == NEVER) return -1;
   uint64_t now = monotonic_ns();
   if (p->next_timer <= now) return 0;
   uint64_t ms = (p->next_timer - now + NS_PER_MS - 1) / NS_PER_MS;
-  return longest >= 0 && ms > WATCHDOG_MS ? longest : (int)ms;
+  return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
 static void *run(void *argument) {
@@ -237,9 +242,9 @@ static void *run(void *argument) {
     int timeout = sleep_ms(p);
     pump_unlock(p);
     int n = epoll_wait(p->epoll_fd, events, BATCH, timeout);
-    pump_lock(p);
+    lock_by_thread(p);
     p->now = monotonic_ns();
-    atomic_store(&p->heartbeat_ns, p->now);
+    if (atomic_load(&p->asked_ns) != 0) atomic_store(&p->asked_ns, 0);
     for (int i = 0; i < n && !p->stopping; i++) {
       dispatch(p, &events[i]);
       yield(p);
@@ -295,7 +300,6 @@ pump *pump_create(void (*notify)(void *context), void *context, int hand_fd) {
   p->context = context;
   p->next_timer = NEVER;
   p->now = monotonic_ns();
-  atomic_store(&p->heartbeat_ns, p->now);
   pthread_mutex_init(&p->next, NULL);
   pthread_mutex_init(&p->lock, NULL);
   p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -363,17 +367,12 @@ size_t pump_take_events(pump *p, uint32_t *pairs, size_t max) {
   return taken;
 }
 
-void pump_set_watchdog(pump *p, bool on) {
-  atomic_store(&p->watchdog, on);
+double pump_unanswered_ms(pump *p) {
+  uint64_t now = monotonic_ns();
+  uint64_t asked = 0;
+  bool first = atomic_compare_exchange_strong(&p->asked_ns, &asked, now);
   pump_wake(p);
-}
-
-void pump_ping(pump *p) {
-  pump_wake(p);
-}
-
-double pump_heartbeat_ms(pump *p) {
-  return (double)atomic_load(&p->heartbeat_ns) / NS_PER_MS;
+  return first || asked > now ? 0 : (double)(now - asked) / NS_PER_MS;
 }
 
 void pump_count_live(int channels, int fences) {

@@ -11,6 +11,8 @@
 #define PUMP_MAX_CHANNELS 4096
 #define PUMP_MAX_FENCES 8
 #define PUMP_PARK_BYTES 65536
+// The peer's pace is not known: 64 KiB, and where it takes that at once, what the socket's send buffer has room for.
+#define LOOK_AHEAD_UNKNOWN 0
 
 typedef struct pump pump;
 
@@ -89,7 +91,7 @@ struct channel_options {
   uint32_t adapter_port;     // of TTY_USBIP
   enum tty_kind kind;
   const char *slave_path;  // of TTY_PTY
-  uint32_t look_ahead;
+  uint32_t look_ahead;     // bytes that may be taken ahead of the peer, or LOOK_AHEAD_UNKNOWN
   struct offline offline;
   double *counters;  // COUNTER_COUNT of them; must outlive the channel
   int keep_fd;       // a memfd that holds what an adopter needs, -1: none. Owned by the caller, needed only in this call
@@ -128,11 +130,9 @@ void pump_freeze(pump *p);
 void pump_destroy(pump *p);
 // Fills (channel, bits) pairs; returns how many. Call again while it returns `max`.
 size_t pump_take_events(pump *p, uint32_t *pairs, size_t max);
-// With the watchdog on the thread turns at least once a second; pump_ping() makes it turn once.
-void pump_set_watchdog(pump *p, bool on);
-void pump_ping(pump *p);
-// CLOCK_MONOTONIC milliseconds of the thread's last turn.
-double pump_heartbeat_ms(pump *p);
+// Asks the thread to turn once, and tells for how many milliseconds it has not done so since it was asked before; 0: it has.
+// The thread has no timer for that, which would be set and cleared at every sleep: one that is stuck shows at the second look.
+double pump_unanswered_ms(pump *p);
 struct live_counts pump_live_counts(void);
 
 // The channel's number, or -errno.

@@ -134,26 +134,11 @@ static napi_value take_events(napi_env env, napi_callback_info info) {
   return make_number(env, (double)pump_take_events(j->pump, data, length / 2));
 }
 
-static napi_value set_watchdog(napi_env env, napi_callback_info info) {
+// unanswered(pump) -> milliseconds
+static napi_value unanswered(napi_env env, napi_callback_info info) {
   struct arguments a = take_arguments(env, info);
   struct joint *j = joint_argument(&a);
-  if (j == NULL) return NULL;
-  bool on = bool_argument(&a, 1);
-  if (!a.bad) pump_set_watchdog(j->pump, on);
-  return NULL;
-}
-
-static napi_value ping(napi_env env, napi_callback_info info) {
-  struct arguments a = take_arguments(env, info);
-  struct joint *j = joint_argument(&a);
-  if (j != NULL) pump_ping(j->pump);
-  return NULL;
-}
-
-static napi_value heartbeat(napi_env env, napi_callback_info info) {
-  struct arguments a = take_arguments(env, info);
-  struct joint *j = joint_argument(&a);
-  return j == NULL ? NULL : make_number(env, pump_heartbeat_ms(j->pump));
+  return j == NULL ? NULL : make_number(env, pump_unanswered_ms(j->pump));
 }
 
 static napi_value live_counts(napi_env env, napi_callback_info info) {
@@ -389,9 +374,7 @@ bool register_pump(napi_env env, napi_value exports) {
   export_function(env, exports, "destroyPump", destroy_pump);
   export_function(env, exports, "freezePump", freeze_pump);
   export_function(env, exports, "takeEvents", take_events);
-  export_function(env, exports, "setWatchdog", set_watchdog);
-  export_function(env, exports, "ping", ping);
-  export_function(env, exports, "heartbeat", heartbeat);
+  export_function(env, exports, "unanswered", unanswered);
   export_function(env, exports, "liveCounts", live_counts);
   export_function(env, exports, "openChannel", open_channel);
   export_function(env, exports, "closeChannel", close_channel);

@@ -82,7 +82,6 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const keepers = new PortKeepers(store, log);
   const hand = keepers.hand();
   const pump = new Pump(hand?.file);
-  pump.watchdog = true;
   const connections = new ConnectionLog(log, clock);
   let usbipHost: UsbipHost | undefined;
   const usbip = () => {
@@ -111,7 +110,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       unmade: (server, tty, fault) => connections.unmade(server, tty, fault),
       usbip: (action) => (action === 'suspend' ? usbipHost?.suspend() : usbipHost?.resume()) ?? 0,
       monotonicMs: () => Number(process.hrtime.bigint()) / 1e6,
-      pumpHeartbeatMs: () => pump.heartbeatMs,
+      pumpUnansweredMs: () => pump.unansweredMs,
       keepers,
       served,
       discovery: new DiscoveryService({ clock, log, listeners: () => served.listeners() }),
@@ -149,7 +148,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     log,
     present: Boolean(process.env.NOTIFY_SOCKET),
     watchdogUsec: process.env.WATCHDOG_USEC,
-    pumpAgeMs: () => Number(process.hrtime.bigint()) / 1e6 - pump.heartbeatMs,
+    pumpUnansweredMs: () => pump.unansweredMs,
     status: () => statusLine(supervisor),
   });
   sayStart(log, `${statusLine(supervisor)}, ${configFile}`, hand?.before);

@@ -199,7 +199,7 @@ export interface StatusView {
   /** Ports whose backend has no device for them yet, or whose name is not there: nobody can open them. */
   withoutDevice: number;
   servers: ServerView[];
-  /** Milliseconds since the pump thread's last heartbeat. */
+  /** Milliseconds for which the pump thread has not turned though it was asked to; 0 where it did. */
   pumpHeartbeatAgeMs: number;
   lastReload: { at: string; ok: boolean; message: string } | null;
 }

@@ -55,9 +55,11 @@ function daemonFamilies(status: StatusView, own: ProcessMetrics): Family[] {
     gauge('ttynp_build_info', 'The version that runs; the value is 1.', [
       { labels: { version: status.version }, value: 1 },
     ]),
-    gauge('ttynp_pump_heartbeat_age_seconds', 'Since the last turn of the pump thread; over 5 it is stuck.', [
-      { value: status.pumpHeartbeatAgeMs / 1000 },
-    ]),
+    gauge(
+      'ttynp_pump_heartbeat_age_seconds',
+      'For how long the pump thread has not turned though it was asked to; over 5 it is stuck.',
+      [{ value: status.pumpHeartbeatAgeMs / 1000 }],
+    ),
     gauge('ttynp_config_last_reload_successful', 'Whether the last reload was accepted; absent before it.', reloads),
     gauge('ttynp_ports', 'Ports of the configuration.', [{ value: status.ports }]),
     gauge('process_start_time_seconds', 'Start of the daemon, since the epoch.', [

@@ -19,8 +19,8 @@ export interface ServiceManagerOptions {
   readonly present: boolean;
   /** $WATCHDOG_USEC, microseconds, where the manager wants heartbeats. */
   readonly watchdogUsec: string | undefined;
-  /** Milliseconds since the pump thread's last turn. */
-  readonly pumpAgeMs: () => number;
+  /** Milliseconds for which the pump thread has not turned though it was asked to. */
+  readonly pumpUnansweredMs: () => number;
   readonly status: () => string;
 }
 
@@ -72,7 +72,7 @@ export class ServiceManager {
   }
 
   #beat(): void {
-    const age = this.#o.pumpAgeMs();
+    const age = this.#o.pumpUnansweredMs();
     if (age > PUMP_STUCK_MS) {
       if (!this.#stuck)
         this.#o.log.log('error', `the pump thread has not turned for ${Math.round(age)} ms: the watchdog is not fed`);

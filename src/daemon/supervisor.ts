@@ -60,7 +60,7 @@ export interface SupervisorOptions {
   readonly served: ServedPorts;
   /** UDP 4800. */
   readonly discovery: DiscoveryService;
-  readonly pumpHeartbeatMs: () => number;
+  readonly pumpUnansweredMs: () => number;
 }
 
 /** How long a changed or removed port may take to transmit what its application wrote. */
@@ -152,7 +152,7 @@ export class Supervisor implements DaemonControl {
           this.#servers.get(server.name)?.gate.down ?? false,
         ),
       ),
-      pumpHeartbeatAgeMs: Math.max(0, Math.round(this.#o.monotonicMs() - this.#o.pumpHeartbeatMs())),
+      pumpHeartbeatAgeMs: Math.round(this.#o.pumpUnansweredMs()),
       lastReload: this.#lastReload,
     };
   }

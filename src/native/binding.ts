@@ -161,9 +161,7 @@ export interface Binding {
   freezePump(pump: number): void;
   destroyPump(pump: number): void;
   takeEvents(pump: number, pairs: Uint32Array): number;
-  setWatchdog(pump: number, on: boolean): void;
-  ping(pump: number): void;
-  heartbeat(pump: number): number;
+  unanswered(pump: number): number;
   liveCounts(): LiveCounts;
   openChannel(
     pump: number,

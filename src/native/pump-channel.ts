@@ -71,6 +71,7 @@ const RESETS = ['failed', 'done', 'opened'] as const;
 const TAP_HEADER_BYTES = 16;
 /** pump.h: PUMP_PARK_BYTES */
 const PARK_BYTES = 65536;
+const LOOK_AHEAD_UNKNOWN = 0;
 
 export type ChannelKind = keyof typeof KINDS;
 export type ResetResult = (typeof RESETS)[number];
@@ -85,7 +86,10 @@ export interface ChannelOptions {
   readonly adapterPort?: number;
   /** Of a pty: its slave, whose opens and closes are watched. */
   readonly path?: string;
-  /** Bytes that may be taken ahead from the tty; 65536 where nothing is said. */
+  /**
+   * Bytes that may be taken ahead from the tty. Where nothing is said: 64 KiB, and of a peer that takes those at once what the socket's send
+   * buffer has room for.
+   */
   readonly lookAhead?: number;
   /** What happens to `down` bytes until a network side is attached; `block` where nothing is said. */
   readonly offline?: OfflineMode;
@@ -168,7 +172,7 @@ export class PumpChannel implements Channel {
       ttyFd,
       KINDS[options.kind],
       options.path ?? '',
-      options.lookAhead ?? 65536,
+      options.lookAhead ?? LOOK_AHEAD_UNKNOWN,
       mode,
       bytes,
       this.#shared,

@@ -18,7 +18,6 @@ export class Pump {
   readonly #handle: number;
   #closed = false;
   #frozen = false;
-  #watchdog = false;
 
   /** @param hand where the bytes between a read and a write are kept, for a later process; what an earlier one left is read */
   constructor(hand?: KeepFile) {
@@ -44,24 +43,12 @@ export class Pump {
     return channel;
   }
 
-  /** While on, the thread turns at least once a second, so that `heartbeatMs` tells a stuck one. */
-  get watchdog(): boolean {
-    return this.#watchdog;
-  }
-
-  set watchdog(on: boolean) {
-    this.#watchdog = on;
-    binding.setWatchdog(this.#handle, on);
-  }
-
-  /** CLOCK_MONOTONIC milliseconds of the thread's last turn. */
-  get heartbeatMs(): number {
-    return binding.heartbeat(this.#handle);
-  }
-
-  /** Makes the thread turn once. */
-  ping(): void {
-    binding.ping(this.#handle);
+  /**
+   * Milliseconds for which the thread has not turned since it was asked to, and asks it again; 0: it has. A stuck one shows at the
+   * second look.
+   */
+  get unansweredMs(): number {
+    return binding.unanswered(this.#handle);
   }
 
   /** Ends the thread: nothing moves any more, and all state stays as it is, for a process that adopts it. */

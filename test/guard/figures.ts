@@ -3,7 +3,7 @@
 
 /**
  * System calls of the whole daemon for 8 bytes out and 8 back: epoll_wait, readv, send, epoll_wait, recv, write make 6. Beside
- * them are only what a second costs (the watchdog's turn, timers of JavaScript) and SIOCOUTQ, once in a look-ahead.
+ * them are only what a second costs (timers of JavaScript) and SIOCOUTQ, once in a look-ahead.
  */
 export const CALLS_PER_ROUND_TRIP = 6;
 /** Under strace on a busy machine a second has few round trips. One more call in each is 1. */
@@ -23,7 +23,7 @@ export const CALLS_PER_64_KIB_MARGIN = 4;
  * Instructions of the pump's thread for 8 bytes out and 8 back, the kernel's not counted. A compiler or a C library of another
  * version makes others, so the figure is of one: what `cc -dumpmachine -dumpversion` say on Debian 12.
  */
-export const INSTRUCTIONS_PER_ROUND_TRIP = 2060;
+export const INSTRUCTIONS_PER_ROUND_TRIP = 1891;
 export const INSTRUCTIONS_COUNTED_WITH = 'x86_64-linux-gnu 12';
 /** Runs differ by less than a thousandth. */
 export const INSTRUCTIONS_MARGIN = 0.05;

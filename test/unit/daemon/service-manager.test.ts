@@ -31,7 +31,7 @@ test('a daemon that is reloaded every few seconds feeds its watchdog all the sam
     log: silentLog,
     present: true,
     watchdogUsec: '30000000',
-    pumpAgeMs: () => 0,
+    pumpUnansweredMs: () => 0,
     status: () => '2 ports',
   });
   const told: string[] = [];
@@ -52,7 +52,7 @@ test('a daemon that is reloaded every few seconds feeds its watchdog all the sam
 
 test('a manager whose queue is full hears READY=1 all the same, once it reads', async () => {
   const clock = new ManualClock();
-  const options = { clock, log: new LogRecorder(), present: true, pumpAgeMs: () => 0, status: () => '2 ports' };
+  const options = { clock, log: new LogRecorder(), present: true, pumpUnansweredMs: () => 0, status: () => '2 ports' };
   const manager = new ServiceManager({ ...options, watchdogUsec: '30000000' });
   let filled = 0;
   expect(() => {
@@ -74,7 +74,7 @@ test('a manager whose queue is full hears READY=1 all the same, once it reads', 
 
 test('an end waits for no manager', () => {
   const clock = new ManualClock();
-  const options = { clock, log: silentLog, present: true, pumpAgeMs: () => 0, status: () => '2 ports' };
+  const options = { clock, log: silentLog, present: true, pumpUnansweredMs: () => 0, status: () => '2 ports' };
   const manager = new ServiceManager({ ...options, watchdogUsec: undefined });
   expect(() => {
     for (;;) notify('FDSTORE=1');

@@ -144,8 +144,8 @@ test('latency: a request is sent as it is, and only the length of its answer cou
 
 test('latency: a round takes at least as long as its answer', async () => {
   const [near, far] = pair();
-  const run = measureLatency(round(near, { count: 1 }));
   const from = performance.now();
+  const run = measureLatency(round(near, { count: 1 }));
   let asked: Buffer | undefined;
   while (asked === undefined) {
     asked = readSome(far);

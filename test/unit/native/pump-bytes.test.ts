@@ -92,6 +92,44 @@ test('what is taken ahead of a peer that does not read stays within the look-ahe
   expect(ahead()).toBeLessThanOrEqual(8192);
 });
 
+/** Writes until the look-ahead is used up, and reads at once. */
+function fillAndRead(slave: number, near: number, far: number, most: number): void {
+  const chunk = Buffer.alloc(4096, 0x55);
+  const began = performance.now();
+  while (outputQueue(near) < most - 4096 && performance.now() - began < 100) writeSome(slave, chunk);
+  while (outputQueue(near) > 0 && performance.now() - began < 200) readSome(far);
+}
+
+test('of unknown pace: 64 KiB ahead, more of a peer that takes them at once, and 64 KiB again when it does not', async () => {
+  const r = rig({ attach: false });
+  const tcp = await tcpPair({ sendBuffer: 256 * 1024 }, 4096);
+  r.channel.attach(tcp.fd);
+  const slave = await opened(r);
+  const ahead = () => r.channel.counters.downParked + outputQueue(tcp.fd);
+  // Paused: nobody but we reads it.
+  const far = Number(Reflect.get(Object(Reflect.get(tcp.peer, '_handle')), 'fd'));
+  await writeUntilStuck(slave);
+  await until(() => ahead() > 60_000);
+  expect(ahead()).toBeLessThanOrEqual(65536);
+
+  await until(() => {
+    fillAndRead(slave, tcp.fd, far, 65536);
+    for (let i = 0; i < 100; i++) writeSome(slave, Buffer.alloc(4096, 0x55));
+    return ahead() > 65536;
+  });
+  await writeUntilStuck(slave);
+  expect(ahead()).toBeLessThanOrEqual(65536 + 2 * 256 * 1024);
+
+  // It has not read for longer than what counts as at once.
+  await until(() => {
+    readSome(far);
+    return ahead() < 32768;
+  });
+  await writeUntilStuck(slave);
+  await until(() => ahead() > 60_000);
+  expect(ahead()).toBeLessThanOrEqual(65536);
+});
+
 test('bytes move while the event loop is blocked', async () => {
   const r = rig();
   const slave = await opened(r);
