@@ -146,7 +146,17 @@ export interface SerialPortView {
   /** Its number in the configuration. */
   port: number;
   device: string;
-  mode: 'real-com' | 'rfc2217' | 'tcp-server' | 'disabled';
+  mode:
+    | 'real-com'
+    | 'rfc2217'
+    | 'tcp-server'
+    | 'tcp-client'
+    | 'udp'
+    | 'pair-master'
+    | 'pair-slave'
+    | 'ethernet-modem'
+    | 'reverse-telnet'
+    | 'disabled';
   /** waiting: the device, or a TCP port, cannot be had; it is tried again. */
   state: 'up' | 'waiting' | 'disabled';
   /** ISO 8601. */
@@ -155,6 +165,9 @@ export interface SerialPortView {
   listen: string;
   /** Where it listens; real-com: data, command. Empty while it does not. */
   tcpPorts: number[];
+  udpPorts: number[];
+  /** Where it connects or sends to: "10.0.0.7:4001". */
+  destinations: string[];
   /** A client's address is in each of these lists; no list admits everybody. */
   accessibleIps: string[][];
   clients: ServedClientView[];

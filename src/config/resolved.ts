@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { LineSettings, OutputLines } from '../serial/line.js';
 import type { AddressRange } from './address-range.js';
+import type { Destination } from './destination.js';
 import type { PackingRules } from './packing.js';
 
 export interface Environment {
@@ -75,8 +76,28 @@ export interface ResolvedServer {
   readonly source: Source;
 }
 
+/** One request at a time on a line that several clients share. */
+export interface Arbitration {
+  /** How long the line is a request's, where no answer comes. */
+  readonly responseTimeoutMs: number;
+  /** Whose are bytes that nobody has asked for, or no longer waits for. */
+  readonly lateAnswers: 'discard' | 'last-requester' | 'all';
+}
+
+/** When a port that connects does so, and when it ends that: the device servers' connection control. */
+export type ConnectionControl =
+  | 'startup'
+  | 'any-character'
+  | 'any-character/inactivity-time'
+  | 'dsr-on'
+  | 'dsr-on/dsr-off'
+  | 'dcd-on'
+  | 'dcd-on/dcd-off';
+
 /** What modes with several clients have. */
 interface SharedMode {
+  /** null: who sends first is first, byte by byte. */
+  readonly arbitration: Arbitration | null;
   readonly maxConnection: number;
   /** Of them, from one address. */
   readonly maxPerAddress: number;
@@ -95,7 +116,28 @@ export type ServedMode =
       readonly commandPort: number | null;
       /** 0: never. */
       readonly inactivityTimeMs: number;
-    } & SharedMode);
+    } & SharedMode)
+  | {
+      readonly mode: 'tcp-client';
+      /** 1 to 4. */
+      readonly destinations: readonly Destination[];
+      readonly connectionControl: ConnectionControl;
+      /** 0: never. */
+      readonly inactivityTimeMs: number;
+      readonly ignoreJammedIp: boolean;
+    }
+  | { readonly mode: 'udp'; readonly udpPort: number; readonly destinations: readonly Destination[] }
+  | { readonly mode: 'pair-master'; readonly destination: Destination }
+  | { readonly mode: 'pair-slave'; readonly tcpPort: number }
+  | { readonly mode: 'ethernet-modem'; readonly tcpPort: number }
+  | {
+      readonly mode: 'reverse-telnet';
+      readonly tcpPort: number;
+      /** 0: never. */
+      readonly inactivityTimeMs: number;
+      /** What an end of a line (CR LF) of the network is on the serial line, and what of the serial line is one. */
+      readonly mapCrLf: 'cr-lf' | 'cr' | 'lf';
+    };
 
 export interface ResolvedSerialPort {
   /** From 1. */
@@ -110,6 +152,10 @@ export interface ResolvedSerialPort {
   /** Until a client changes them. */
   readonly settings: LineSettings;
   readonly rs485: boolean;
+  /** The least time between what was received and what is sent then. */
+  readonly turnaroundDelayMs: number;
+  /** What was sent comes back, as on two wires, and is taken away. */
+  readonly echoSuppression: boolean;
   /** null: bytes go as they come. */
   readonly packing: PackingRules | null;
   /** DTR and RTS while nobody is connected. */

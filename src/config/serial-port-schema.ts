@@ -3,7 +3,9 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { type AddressRange, parseAddressRange } from './address-range.js';
+import { destinations } from './destination.js';
 import { packing } from './packing.js';
+import type { ConnectionControl } from './resolved.js';
 import { absolutePath, duration, format, onOff, tcpPort } from './values.js';
 
 const range = z.string({ error: 'must be an address range' }).transform((value, context): AddressRange => {
@@ -18,7 +20,28 @@ export const accessibleIps = z.array(range, { error: 'must be a list of address 
 
 const ipAddress = z.string().refine((address) => isIP(address) !== 0, 'must be an IPv4 or IPv6 address');
 
-export const SERIAL_PORT_MODES = ['real-com', 'rfc2217', 'tcp-server', 'disabled'] as const;
+export const SERIAL_PORT_MODES = [
+  'real-com',
+  'rfc2217',
+  'tcp-server',
+  'tcp-client',
+  'udp',
+  'pair-master',
+  'pair-slave',
+  'ethernet-modem',
+  'reverse-telnet',
+  'disabled',
+] as const;
+
+export const CONNECTION_CONTROLS = [
+  'startup',
+  'any-character',
+  'any-character/inactivity-time',
+  'dsr-on',
+  'dsr-on/dsr-off',
+  'dcd-on',
+  'dcd-on/dcd-off',
+] as const satisfies readonly ConnectionControl[];
 
 export const SerialPortSchema = z.strictObject({
   device: absolutePath.describe('such as /dev/ttyS0, or a link below /dev/serial/by-id, which an adapter keeps'),
@@ -28,7 +51,32 @@ export const SerialPortSchema = z.strictObject({
   commandPort: tcpPort
     .optional()
     .describe('exactly this command port (966 and up); of tcp-server where allowDriverControl is on'),
-  tcpPort: tcpPort.optional().describe('rfc2217 and tcp-server: exactly this port (4001 and up)'),
+  tcpPort: tcpPort.optional().describe('of the modes with one TCP port: exactly this one (4001 and up)'),
+  udpPort: tcpPort.optional().describe('udp: exactly this port (4001 and up)'),
+  destinations: destinations
+    .optional()
+    .describe('tcp-client, udp, pair-master: up to 4 addresses or names, such as [10.0.0.7:4001]; of udp also ranges'),
+  connectionControl: z
+    .enum(CONNECTION_CONTROLS)
+    .optional()
+    .describe('tcp-client: what connects, and after the stroke what ends that (startup)'),
+  mapCrLf: z
+    .enum(['cr-lf', 'cr', 'lf'])
+    .optional()
+    .describe('reverse-telnet: what an end of a line is on the serial line (cr-lf)'),
+  arbitrate: z
+    .union([z.literal('request-response'), z.literal('off'), z.literal(false)], {
+      error: 'must be request-response or off',
+    })
+    .optional()
+    .describe('several clients: request-response is one request at a time on the line, and its answer for who asked (off)'),
+  responseTimeout: duration.optional().describe('arbitrate: how long an answer is waited for (1s)'),
+  lateAnswers: z
+    .enum(['discard', 'last-requester', 'all'])
+    .optional()
+    .describe('arbitrate: whose are bytes that nobody waits for (discard)'),
+  turnaroundDelay: duration.optional().describe('half duplex: the least time from what was received to what is sent (0)'),
+  echoSuppression: onOff.optional().describe('half duplex: what was sent comes back and is taken away (off)'),
   maxConnection: z
     .int({ error: 'must be a number of connections, 1 to 8' })
     .min(1)
@@ -48,7 +96,9 @@ export const SerialPortSchema = z.strictObject({
     .optional()
     .describe('clients set the line by commands (real-com: on where maxConnection is 1, else off; tcp-server: off)'),
   packing: packing.optional().describe('how serial data become segments: modbus-rtu, or rules (as they come)'),
-  inactivityTime: duration.optional().describe('tcp-server: clients are disconnected after so long without data (0)'),
+  inactivityTime: duration
+    .optional()
+    .describe('tcp-server, tcp-client, reverse-telnet: connections are ended after so long without data (0)'),
   aliveCheck: duration.optional().describe('a client that no longer answers is dropped after about so long (7m)'),
   connectionGoesDown: z
     .enum(['low', 'high'])

@@ -7,7 +7,8 @@ import { checkAccess } from './access.js';
 import { type AddressRange, narrowedBy } from './address-range.js';
 import { canonicalAddress } from './check.js';
 import type { Problems } from './problems.js';
-import type { ResolvedSerialPort, ServedMode } from './resolved.js';
+import { addressesOf, type Destination, destinationText, isMulticast, MAX_RANGE } from './destination.js';
+import type { Arbitration, ResolvedSerialPort, ServedMode } from './resolved.js';
 import type { ConfigValue } from './schema.js';
 import type { SerialPortValue } from './serial-port-schema.js';
 import type { ConfigFile } from './yaml-file.js';
@@ -19,12 +20,21 @@ const ALIVE_CHECK_MS = 7 * 60_000;
 const KEYS_OF_MODES: Partial<Record<keyof SerialPortValue, readonly ServedMode['mode'][]>> = {
   dataPort: ['real-com'],
   commandPort: ['real-com', 'tcp-server'],
-  tcpPort: ['rfc2217', 'tcp-server'],
+  tcpPort: ['rfc2217', 'tcp-server', 'pair-slave', 'ethernet-modem', 'reverse-telnet'],
+  udpPort: ['udp'],
+  destinations: ['tcp-client', 'udp', 'pair-master'],
+  connectionControl: ['tcp-client'],
+  mapCrLf: ['reverse-telnet'],
+  arbitrate: ['real-com', 'tcp-server'],
+  responseTimeout: ['real-com', 'tcp-server'],
+  lateAnswers: ['real-com', 'tcp-server'],
+  accessibleIps: ['real-com', 'rfc2217', 'tcp-server', 'udp', 'pair-slave', 'ethernet-modem', 'reverse-telnet'],
+  packing: ['real-com', 'rfc2217', 'tcp-server', 'tcp-client', 'udp'],
   maxConnection: ['real-com', 'tcp-server'],
   maxConnectionPerIp: ['real-com', 'tcp-server'],
-  ignoreJammedIp: ['real-com', 'tcp-server'],
+  ignoreJammedIp: ['real-com', 'tcp-server', 'tcp-client'],
   allowDriverControl: ['real-com', 'tcp-server'],
-  inactivityTime: ['tcp-server'],
+  inactivityTime: ['tcp-server', 'tcp-client', 'reverse-telnet'],
 };
 
 export function resolveSerialPorts(main: ConfigFile<ConfigValue>, problems: Problems): ResolvedSerialPort[] {
@@ -51,6 +61,7 @@ function resolvePort(
     if (Reflect.get(value, key) === undefined || modes.includes(mode) || mode === 'disabled') continue;
     report(key, `belongs to mode ${modes.join(' or ')}, not to ${mode}`);
   }
+  checkConnecting(mode, value, report);
   const force = value.packing?.forceTransmit ?? 0;
   const inactivity = value.inactivityTime ?? 0;
   if (force !== 'modbus-rtu' && inactivity > 0 && inactivity <= force)
@@ -74,6 +85,8 @@ function resolvePort(
       flowControl: { ...NO_FLOW_CONTROL, rtsCts, xonXoffIn: xonXoff, xonXoffOut: xonXoff },
     },
     rs485: value.rs485 ?? false,
+    turnaroundDelayMs: value.turnaroundDelay ?? 0,
+    echoSuppression: value.echoSuppression ?? false,
     packing: value.packing ?? null,
     connectionGoesDown: value.connectionGoesDown ?? (mode === 'tcp-server' ? 'high' : 'low'),
     source: { file: main.file, line: main.lineOf(path) },
@@ -84,7 +97,11 @@ function servedMode(port: number, mode: ServedMode['mode'], value: SerialPortVal
   const numbers = portNumbers(port);
   const maxConnection = value.maxConnection ?? 1;
   const maxPerAddress = value.maxConnectionPerIp ?? maxConnection;
-  const shared = { maxConnection, maxPerAddress, ignoreJammedIp: value.ignoreJammedIp ?? false };
+  const ignoreJammedIp = value.ignoreJammedIp ?? false;
+  const shared = { maxConnection, maxPerAddress, ignoreJammedIp, arbitration: arbitrationOf(value) };
+  const tcpPort = value.tcpPort ?? DEFAULT_TCP_PORT + port;
+  const inactivityTimeMs = value.inactivityTime ?? 0;
+  const destinations = value.destinations ?? [];
   switch (mode) {
     case 'disabled':
       return { mode };
@@ -97,16 +114,28 @@ function servedMode(port: number, mode: ServedMode['mode'], value: SerialPortVal
         allowDriverControl: value.allowDriverControl ?? maxConnection === 1,
       };
     case 'rfc2217':
-      return { mode, tcpPort: value.tcpPort ?? DEFAULT_TCP_PORT + port };
+    case 'pair-slave':
+    case 'ethernet-modem':
+      return { mode, tcpPort };
+    case 'tcp-client': {
+      const connectionControl = value.connectionControl ?? 'startup';
+      return { mode, destinations, connectionControl, inactivityTimeMs, ignoreJammedIp };
+    }
+    case 'udp':
+      return { mode, udpPort: value.udpPort ?? DEFAULT_TCP_PORT + port, destinations };
+    case 'pair-master':
+      return { mode, destination: destinations[0] ?? NOWHERE };
+    case 'reverse-telnet':
+      return { mode, tcpPort, inactivityTimeMs, mapCrLf: value.mapCrLf ?? 'cr-lf' };
     case 'tcp-server': {
       const allowDriverControl = value.allowDriverControl ?? false;
       return {
         mode,
-        tcpPort: value.tcpPort ?? DEFAULT_TCP_PORT + port,
+        tcpPort,
         commandPort: allowDriverControl ? (value.commandPort ?? numbers.commandPort) : null,
         ...shared,
         allowDriverControl,
-        inactivityTimeMs: value.inactivityTime ?? 0,
+        inactivityTimeMs,
       };
     }
     default:
@@ -114,10 +143,49 @@ function servedMode(port: number, mode: ServedMode['mode'], value: SerialPortVal
   }
 }
 
+const NOWHERE: Destination = { host: '', lastHost: null, port: 0, localPort: 0 };
+const RESPONSE_TIMEOUT_MS = 1000;
+
+function arbitrationOf(value: SerialPortValue): Arbitration | null {
+  if (value.arbitrate !== 'request-response') return null;
+  const { responseTimeout = RESPONSE_TIMEOUT_MS, lateAnswers = 'discard' } = value;
+  return { responseTimeoutMs: responseTimeout, lateAnswers };
+}
+
+/** Of modes that connect by themselves, or send to where they are told. */
+function checkConnecting(
+  mode: ServedMode['mode'],
+  { destinations, connectionControl, inactivityTime, arbitrate, responseTimeout, lateAnswers }: SerialPortValue,
+  report: (key: string, text: string) => void,
+): void {
+  const connects = mode === 'tcp-client' || mode === 'udp' || mode === 'pair-master';
+  if (connects && destinations === undefined) report('destinations', `is missing: mode ${mode} needs to know where to`);
+  if (mode === 'pair-master' && (destinations?.length ?? 0) > 1) report('destinations', 'must be one: that of the slave');
+  for (const destination of mode === 'disabled' ? [] : (destinations ?? [])) {
+    const text = destinationText(destination);
+    if (mode === 'udp' && addressesOf(destination) > MAX_RANGE)
+      report('destinations', `${text} has ${addressesOf(destination)} addresses, and ${MAX_RANGE} are the most`);
+    if (mode === 'udp' && destination.localPort !== 0) report('destinations', `${text}: udp is sent from udpPort`);
+    if (mode !== 'udp' && destination.lastHost !== null) report('destinations', `${text}: only udp has ranges`);
+    if (mode !== 'udp' && isMulticast(destination.host)) report('destinations', `${text}: only udp has multicast`);
+  }
+  const byInactivity = connectionControl === 'any-character/inactivity-time';
+  if (mode === 'tcp-client' && (inactivityTime ?? 0) > 0 && !byInactivity)
+    report('inactivityTime', 'needs connectionControl: any-character/inactivity-time');
+  if (mode === 'tcp-client' && byInactivity && (inactivityTime ?? 0) === 0)
+    report('connectionControl', 'any-character/inactivity-time needs an inactivityTime');
+  if (arbitrate === 'request-response') return;
+  if (responseTimeout !== undefined) report('responseTimeout', 'needs arbitrate: request-response');
+  if (lateAnswers !== undefined) report('lateAnswers', 'needs arbitrate: request-response');
+}
+
 /** The TCP ports of a mode, by the key that changes them. */
 export function tcpPortsOf(served: ServedMode): readonly (readonly [key: string, port: number])[] {
   switch (served.mode) {
     case 'disabled':
+    case 'tcp-client':
+    case 'udp':
+    case 'pair-master':
       return [];
     case 'real-com':
       return [
@@ -125,6 +193,9 @@ export function tcpPortsOf(served: ServedMode): readonly (readonly [key: string,
         ['commandPort', served.commandPort],
       ];
     case 'rfc2217':
+    case 'pair-slave':
+    case 'ethernet-modem':
+    case 'reverse-telnet':
       return [['tcpPort', served.tcpPort]];
     case 'tcp-server':
       return [
@@ -136,11 +207,24 @@ export function tcpPortsOf(served: ServedMode): readonly (readonly [key: string,
   }
 }
 
+/** The UDP ports of a mode, by the key that changes them. */
+export function udpPortsOf(served: ServedMode): readonly (readonly [key: string, port: number])[] {
+  return served.mode === 'udp' ? [['udpPort', served.udpPort]] : [];
+}
+
+/** Where a mode connects or sends to. */
+export function destinationsOf(served: ServedMode): readonly Destination[] {
+  if ('destinations' in served) return served.destinations;
+  return served.mode === 'pair-master' ? [served.destination] : [];
+}
+
 /** How many file descriptors a port may need: device and waker, and for each TCP port its listener, its clients and one to spare. */
 export function descriptorsOf(served: ServedMode): number {
-  const listeners = tcpPortsOf(served).length;
+  if (served.mode === 'disabled') return 0;
+  // A connection that is ending may still be there when the next begins.
+  const own = 2 + 2 * destinationsOf(served).length;
   const clients = 'maxConnection' in served ? served.maxConnection : 1;
-  return listeners === 0 ? 0 : 2 + listeners * (clients + 2);
+  return own + tcpPortsOf(served).length * (clients + 2);
 }
 
 /** What a listener needs, which is somebody's already. */
@@ -158,6 +242,7 @@ function checkShared(
 ): void {
   const devices = new Map<string, number>();
   const taken: Taken[] = metrics ? [{ listen: metrics.host, port: metrics.port, whose: 'the metrics' }] : [];
+  const takenUdp: Taken[] = [];
   for (const { port, device, served, listen } of ports) {
     const report = (key: string, text: string) => {
       const path = ['serialPorts', String(port), key];
@@ -171,6 +256,11 @@ function checkShared(
       const whose = taken.find((one) => one.port === number && meet(one.listen, listen))?.whose;
       if (whose !== undefined) report(key, `TCP port ${number} on ${listen} is that of ${whose} already`);
       taken.push({ listen, port: number, whose: `serial port ${port} (${key})` });
+    }
+    for (const [key, number] of udpPortsOf(served)) {
+      const whose = takenUdp.find((one) => one.port === number && meet(one.listen, listen))?.whose;
+      if (whose !== undefined) report(key, `UDP port ${number} on ${listen} is that of ${whose} already`);
+      takenUdp.push({ listen, port: number, whose: `serial port ${port} (${key})` });
     }
   }
 }

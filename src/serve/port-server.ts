@@ -11,7 +11,8 @@ import type { ClientEvent, SocketKind } from './real-com-client.js';
 
 export type PortEvent =
   | ClientEvent
-  | { readonly type: 'connected'; readonly kind: SocketKind; readonly peer: string }
+  /** `outgoing`: it was we who connected. */
+  | { readonly type: 'connected'; readonly kind: SocketKind; readonly peer: string; readonly outgoing?: boolean }
   | { readonly type: 'disconnected'; readonly peer: string; readonly reason: string }
   /** Another host has the port: it waits a moment for its place. */
   | { readonly type: 'waits'; readonly kind: SocketKind; readonly peer: string }
@@ -65,6 +66,8 @@ export interface ServedClient {
 export interface PortServer {
   /** The real ones once it is open. */
   readonly tcpPorts: readonly number[];
+  /** Of modes that have such. */
+  readonly udpPorts?: readonly number[];
   readonly clients: readonly ServedClient[];
   /**
    * Rejects with a Fault; nothing is left open then.

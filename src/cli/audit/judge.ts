@@ -217,6 +217,9 @@ function modeRows(config: ResolvedConfig): ServiceRow[] {
     { ...m.realCom, ...(servedMode(config, 'real-com') ?? realCom) },
     { ...m.rfc2217, ...(servedMode(config, 'rfc2217') ?? unused) },
     { ...m.tcpServer, ...(servedMode(config, 'tcp-server') ?? unused) },
-    ...[m.udp, m.pair, m.ethernetModem, m.reverseTelnet].map((row) => ({ ...row, ...unused })),
+    { ...m.udp, ...(servedMode(config, 'udp') ?? unused) },
+    { ...m.pair, ...(servedMode(config, 'pair-slave') ?? servedMode(config, 'pair-master') ?? unused) },
+    { ...m.ethernetModem, ...(servedMode(config, 'ethernet-modem') ?? unused) },
+    { ...m.reverseTelnet, ...(servedMode(config, 'reverse-telnet') ?? unused) },
   ];
 }

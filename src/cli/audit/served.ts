@@ -1,6 +1,7 @@
 // The serial ports of this machine that a configuration offers, judged as network listeners. Pure.
+import type { Destination } from '../../config/destination.js';
 import type { ResolvedConfig, ResolvedSerialPort } from '../../config/resolved.js';
-import { tcpPortsOf } from '../../config/serial-ports.js';
+import { destinationsOf, tcpPortsOf, udpPortsOf } from '../../config/serial-ports.js';
 import { rangesText, reachOf } from './address.js';
 import type { Endpoint, Judged } from './verdict.js';
 
@@ -11,24 +12,46 @@ interface Reachable {
 }
 
 export function servedEndpoints(config: ResolvedConfig): Endpoint[] {
-  return [...tcpEndpoints(config), ...discoveryEndpoints(config)];
+  return [...listeningEndpoints(config), ...connectingEndpoints(config), ...discoveryEndpoints(config)];
 }
 
-function tcpEndpoints({ serialPorts }: ResolvedConfig): Endpoint[] {
+/** Where a served port goes by itself. */
+function connectingEndpoints({ serialPorts }: ResolvedConfig): Endpoint[] {
+  return serialPorts.flatMap(({ port, served }) =>
+    destinationsOf(served).map(
+      (destination): Endpoint => ({
+        what: `serial port ${port}: ${served.mode}`,
+        direction: 'connects',
+        transport: served.mode === 'udp' ? 'udp' : 'tcp',
+        address: hostText(destination),
+        ports: String(destination.port),
+        verdict: 'note',
+        now: served.mode === 'udp' ? 'sends, not encrypted' : 'connects, without a password and not encrypted',
+        why: 'keep it within the plant, or tunnel it',
+      }),
+    ),
+  );
+}
+
+const hostText = ({ host, lastHost }: Destination) => (lastHost === null ? host : `${host}-${lastHost}`);
+
+function listeningEndpoints({ serialPorts }: ResolvedConfig): Endpoint[] {
   return serialPorts.flatMap((port): Endpoint[] => {
-    const ports = tcpPortsOf(port.served).map(([, number]) => number);
-    if (ports.length === 0) return [];
     const what = `serial port ${port.port}: ${port.served.mode}`;
-    return [
-      {
+    const listeners = [
+      { transport: 'tcp', ports: tcpPortsOf(port.served) },
+      { transport: 'udp', ports: udpPortsOf(port.served) },
+    ] as const;
+    return listeners
+      .filter(({ ports }) => ports.length > 0)
+      .map(({ transport, ports }) => ({
         what,
         direction: 'opens',
-        transport: 'tcp',
+        transport,
         address: port.listen,
-        ports: rangesText(ports),
+        ports: rangesText(ports.map(([, number]) => number)),
         ...judgeListener(port),
-      },
-    ];
+      }));
   });
 }
 

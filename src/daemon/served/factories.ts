@@ -69,6 +69,13 @@ export function servedFactories(clock: Clock): Pick<ServedPortsOptions, 'makeUar
             commandPort: served.commandPort ?? undefined,
             inactivityMs: served.inactivityTimeMs,
           });
+        case 'tcp-client':
+        case 'udp':
+        case 'pair-master':
+        case 'pair-slave':
+        case 'ethernet-modem':
+        case 'reverse-telnet':
+          return undefined;
         default:
           return served satisfies never;
       }

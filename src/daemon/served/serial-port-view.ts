@@ -2,7 +2,9 @@
 import type { SerialPortView } from '../../api/types.js';
 import type { Fault } from '../../base/fault.js';
 import { rangeText } from '../../config/address-range.js';
+import { destinationText } from '../../config/destination.js';
 import type { ResolvedSerialPort } from '../../config/resolved.js';
+import { destinationsOf } from '../../config/serial-ports.js';
 import type { PortServer } from '../../serve/port-server.js';
 import type { LineMeter } from '../../uart/metered.js';
 import type { Uart } from '../../uart/uart.js';
@@ -42,6 +44,8 @@ export function serialPortView(parts: ServedParts): SerialPortView {
     reason: problem === undefined ? null : { code: problem.fault.code, message: problem.fault.message, at: problem.at },
     listen: config.listen,
     tcpPorts: [...(server?.tcpPorts ?? [])],
+    udpPorts: [...(server?.udpPorts ?? [])],
+    destinations: destinationsOf(config.served).map(destinationText),
     accessibleIps: config.accessibleIps.map((list) => list.map(rangeText)),
     clients: (server?.clients ?? []).map(({ sinceMs, ...client }) => ({
       ...client,

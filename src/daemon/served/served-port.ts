@@ -165,8 +165,7 @@ export class ServedPort {
     this.#tally = undefined;
     this.#o.keeper?.opened(server.descriptors);
     const again = server.clients.length > 0 ? `, and goes on with ${clientsText(server.clients.length)}` : '';
-    const where = `${config.listen} port ${server.tcpPorts.join(' and ')}`;
-    this.#o.log.log('info', `${portText(config)}: offered on ${where}${again}`, { event: 'served' });
+    this.#o.log.log('info', `${portText(config)}: ${offeredText(config, server)}${again}`, { event: 'served' });
   }
 
   #happened(server: PortServer | undefined, event: PortEvent): void {
@@ -176,7 +175,7 @@ export class ServedPort {
     switch (event.type) {
       case 'connected':
         this.#counts.connects++;
-        this.#quiet.log(`${port}: connections`, 'info', `${port}: ${event.kind} connection from ${event.peer}`, {
+        this.#quiet.log(`${port}: connections`, 'info', `${port}: ${event.kind} connection ${event.outgoing ? 'to' : 'from'} ${event.peer}`, {
           event: 'connect',
           peer: event.peer,
         });
@@ -250,6 +249,11 @@ export class ServedPort {
   #now(): string {
     return new Date(this.#o.clock.wallTime()).toISOString();
   }
+}
+
+function offeredText({ listen, served }: ResolvedSerialPort, { tcpPorts, udpPorts = [] }: PortServer): string {
+  const ports = [...tcpPorts, ...udpPorts.map((port) => `${port} (UDP)`)];
+  return ports.length === 0 ? `up, as ${served.mode}` : `offered on ${listen} port ${ports.join(' and ')}`;
 }
 
 const clientsText = (count: number) => (count === 1 ? 'its client' : `its ${count} clients`);
