@@ -184,6 +184,8 @@ export interface SerialPortView {
   refused: { busy: number; denied: number };
   /** What clients sent that their protocol does not have; it was ignored. */
   malformed: number;
+  /** null: the line is not arbitrated. Requests without an answer in time, and bytes of the line that nobody waited for. */
+  arbitrated: { timeouts: number; late: number } | null;
 }
 
 export interface ServerView {

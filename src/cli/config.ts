@@ -5,6 +5,7 @@ import { DEFAULT_CONFIG_FILE, loadConfig } from '../config/load.js';
 import { ConfigFault } from '../config/problems.js';
 import type { ResolvedConfig } from '../config/resolved.js';
 import { configJsonSchema } from '../config/schema.js';
+import { suggestions } from '../config/suggestions.js';
 import type { CommandIo } from './io.js';
 import type { GlobalArguments } from './socket.js';
 
@@ -52,6 +53,7 @@ function check(file: string, io: CommandIo): void {
   const count = (n: number, what: string) => `${n} ${what}${n === 1 ? '' : 's'}`;
   const served = config.serialPorts.length > 0 ? `, ${count(config.serialPorts.length, 'serial port')} offered` : '';
   io.out(`${file}: ok, ${count(config.ttys.length, 'tty')} on ${count(config.servers.length, 'server')}${served}\n`);
+  for (const suggestion of suggestions(config)) io.out(`${suggestion}\n`);
 }
 
 function show(file: string, io: CommandIo): void {

@@ -19,8 +19,10 @@ const DEFAULT_PORT = 4001;
 export const MAX_DESTINATIONS = 4;
 /** Addresses of one range. */
 export const MAX_RANGE = 64;
-const NAME = /^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$/;
-const EXPECTED = 'must be an address or a name, with a port where it is not 4001, such as "10.0.0.7:4001" or "[2001:db8::7]:4001"';
+const NAME =
+  /^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$/;
+const EXPECTED =
+  'must be an address or a name, with a port where it is not 4001, such as "10.0.0.7:4001" or "[2001:db8::7]:4001"';
 
 /** undefined: it is none. */
 export function parseDestination(text: string): Destination | undefined {
@@ -52,7 +54,8 @@ const keys = z
     localPort: tcpPort.optional(),
   })
   .transform((value, context): Destination => {
-    const parsed = isIP(value.address) === 6 ? { host: value.address, lastHost: null } : parseDestination(value.address);
+    const parsed =
+      isIP(value.address) === 6 ? { host: value.address, lastHost: null } : parseDestination(value.address);
     if (parsed !== undefined) {
       const { host, lastHost } = parsed;
       return { host, lastHost, port: value.port ?? DEFAULT_PORT, localPort: value.localPort ?? 0 };

@@ -69,13 +69,17 @@ export const SerialPortSchema = z.strictObject({
       error: 'must be request-response or off',
     })
     .optional()
-    .describe('several clients: request-response is one request at a time on the line, and its answer for who asked (off)'),
+    .describe(
+      'several clients: request-response is one request at a time on the line, and its answer for who asked (off)',
+    ),
   responseTimeout: duration.optional().describe('arbitrate: how long an answer is waited for (1s)'),
   lateAnswers: z
     .enum(['discard', 'last-requester', 'all'])
     .optional()
     .describe('arbitrate: whose are bytes that nobody waits for (discard)'),
-  turnaroundDelay: duration.optional().describe('half duplex: the least time from what was received to what is sent (0)'),
+  turnaroundDelay: duration
+    .optional()
+    .describe('half duplex: the least time from what was received to what is sent (0)'),
   echoSuppression: onOff.optional().describe('half duplex: what was sent comes back and is taken away (off)'),
   maxConnection: z
     .int({ error: 'must be a number of connections, 1 to 8' })

@@ -6,12 +6,12 @@ import { portNumbers } from '../serial/port-numbers.js';
 import { checkAccess } from './access.js';
 import { type AddressRange, narrowedBy } from './address-range.js';
 import { canonicalAddress } from './check.js';
-import type { Problems } from './problems.js';
 import { addressesOf, type Destination, destinationText, isMulticast, MAX_RANGE } from './destination.js';
+import type { Problems } from './problems.js';
 import type { Arbitration, ResolvedSerialPort, ServedMode } from './resolved.js';
 import type { ConfigValue } from './schema.js';
 import type { SerialPortValue } from './serial-port-schema.js';
-import type { ConfigFile } from './yaml-file.js';
+import { type ConfigFile, valueAt } from './yaml-file.js';
 
 const DEFAULT_TCP_PORT = 4000;
 const ALIVE_CHECK_MS = 7 * 60_000;
@@ -46,6 +46,9 @@ export function resolveSerialPorts(main: ConfigFile<ConfigValue>, problems: Prob
   return ports;
 }
 
+const eitherOf = (all: readonly string[]) =>
+  [all.slice(0, -1).join(', '), ...all.slice(-1)].filter(Boolean).join(' or ');
+
 function resolvePort(
   port: number,
   value: SerialPortValue,
@@ -59,9 +62,9 @@ function resolvePort(
     problems.add(main.file, main.lineOf([...path, key]), [...path, key], text);
   for (const [key, modes] of Object.entries(KEYS_OF_MODES)) {
     if (Reflect.get(value, key) === undefined || modes.includes(mode) || mode === 'disabled') continue;
-    report(key, `belongs to mode ${modes.join(' or ')}, not to ${mode}`);
+    report(key, `belongs to mode ${eitherOf(modes)}, not to ${mode}`);
   }
-  checkConnecting(mode, value, report);
+  checkConnecting(mode, value, valueAt(main.raw, [...path, 'destinations']) !== undefined, report);
   const force = value.packing?.forceTransmit ?? 0;
   const inactivity = value.inactivityTime ?? 0;
   if (force !== 'modbus-rtu' && inactivity > 0 && inactivity <= force)
@@ -156,11 +159,13 @@ function arbitrationOf(value: SerialPortValue): Arbitration | null {
 function checkConnecting(
   mode: ServedMode['mode'],
   { destinations, connectionControl, inactivityTime, arbitrate, responseTimeout, lateAnswers }: SerialPortValue,
+  hasDestinations: boolean,
   report: (key: string, text: string) => void,
 ): void {
   const connects = mode === 'tcp-client' || mode === 'udp' || mode === 'pair-master';
-  if (connects && destinations === undefined) report('destinations', `is missing: mode ${mode} needs to know where to`);
-  if (mode === 'pair-master' && (destinations?.length ?? 0) > 1) report('destinations', 'must be one: that of the slave');
+  if (connects && !hasDestinations) report('destinations', `is missing: mode ${mode} needs to know where to`);
+  if (mode === 'pair-master' && (destinations?.length ?? 0) > 1)
+    report('destinations', 'must be one: that of the slave');
   for (const destination of mode === 'disabled' ? [] : (destinations ?? [])) {
     const text = destinationText(destination);
     if (mode === 'udp' && addressesOf(destination) > MAX_RANGE)

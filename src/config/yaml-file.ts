@@ -199,7 +199,7 @@ function withoutWrapping(schema: unknown): unknown {
   return schema;
 }
 
-function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+export function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   let at = value;
   for (const part of path) {
     if (Array.isArray(at)) at = at[Number(part)];

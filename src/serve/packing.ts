@@ -118,7 +118,7 @@ export class Packing {
     this.#timer?.cancel();
     this.#timer = undefined;
     for (const packet of this.#packer.take(bytes)) this.#send(packet);
-    const silenceMs = this.#silenceMs;
+    const { silenceMs } = this;
     if (this.#packer.held === 0 || silenceMs === 0) return;
     this.#timer = this.#clock.after(Math.max(silenceMs, atLeastMs), () => {
       this.#timer = undefined;
@@ -149,14 +149,15 @@ export class Packing {
     return waiting;
   }
 
-  /** What waits is sent. */
-  end(): void {
+  /** What waits is sent: whoever hears knows that it is whole. */
+  flush(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
     for (const packet of this.#packer.flush()) this.#send(packet);
   }
 
-  get #silenceMs(): number {
+  /** That ends a packet, at the present settings; 0: no silence does. */
+  get silenceMs(): number {
     const { forceTransmit } = this.#rules;
     return forceTransmit === 'modbus-rtu' ? modbusSilenceMs(this.#settings()) : forceTransmit;
   }

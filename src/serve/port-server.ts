@@ -8,6 +8,7 @@ import type { KeptServer, ServerHandover } from './handover.js';
 import type { ListenHints } from './listener.js';
 import type { PortTrace } from './port-trace.js';
 import type { ClientEvent, SocketKind } from './real-com-client.js';
+import type { LineArbitration } from './shared-line.js';
 
 export type PortEvent =
   | ClientEvent
@@ -50,6 +51,8 @@ export interface SharedPortOptions extends PortServerOptions {
   readonly maxPerAddress?: number | undefined;
   /** A client that does not read loses data; default: it holds up the line, and so the others. */
   readonly ignoreJammedIp?: boolean;
+  /** One request at a time on the line; default: no. */
+  readonly arbitration?: Omit<LineArbitration, 'clock'> | null | undefined;
 }
 
 export interface ServedClient {
@@ -69,6 +72,8 @@ export interface PortServer {
   /** Of modes that have such. */
   readonly udpPorts?: readonly number[];
   readonly clients: readonly ServedClient[];
+  /** Of a line that is arbitrated: requests that nothing came for, and bytes of the line that nobody waited for, dropped. */
+  readonly arbitrated?: { readonly timeouts: number; readonly late: number } | undefined;
   /**
    * Rejects with a Fault; nothing is left open then.
    * @param kept of a server of the same configuration; its descriptors are this one's from now on

@@ -79,6 +79,7 @@ export class RealComPort implements PortServer {
       trace,
       driverControl: options.allowDriverControl ?? maxConnection === 1,
       packing: packing && new Packing(packing, clock),
+      arbitration: options.arbitration ? { ...options.arbitration, clock } : undefined,
       failed: (fault) => {
         this.#tell({ type: 'failed', fault });
         for (const client of [...this.#clients]) client.end(fault.message);
@@ -146,6 +147,10 @@ export class RealComPort implements PortServer {
   get bytes(): { readonly received: number; readonly sent: number } {
     const intake = this.#first?.intake;
     return { received: intake?.received ?? 0, sent: intake?.sent ?? 0 };
+  }
+
+  get arbitrated(): PortServer['arbitrated'] {
+    return this.#line.arbitrated;
   }
 
   get descriptors(): PortServer['descriptors'] {

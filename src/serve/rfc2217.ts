@@ -158,7 +158,7 @@ export class Rfc2217Port implements PortServer {
   async close(): Promise<void> {
     this.#closed = true;
     this.#waiting.close();
-    this.#packing?.end();
+    this.#packing?.flush();
     this.#client?.end('the server is closing');
     this.#output.close();
     await Promise.all([this.#listener.close(), this.#uart.close()]);

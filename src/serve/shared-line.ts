@@ -1,9 +1,19 @@
 // One open serial port, shared by the clients that are connected to it. Each client has a share, which looks like the port
 // itself: all of them hear the line, and what they send goes to it in the order of its arrival, a piece at a time. Never
 // buffers: who has no room holds the line up, or loses what comes (ignoreJammedIp), and waits its turn to write.
+import type { Clock } from '../base/clock.js';
 import type { Fault } from '../base/fault.js';
-import type { LineReport, LineRequest, LineSettings, ModemLines, OutputLines } from '../serial/line.js';
+import {
+  bitsPerCharacter,
+  type LineReport,
+  type LineRequest,
+  type LineSettings,
+  lineTimeMs,
+  type ModemLines,
+  type OutputLines,
+} from '../serial/line.js';
 import type { KeptUart, Uart, UartEvents } from '../uart/uart.js';
+import { Arbiter } from './arbiter.js';
 import type { Packing } from './packing.js';
 import type { PortTrace } from './port-trace.js';
 
@@ -34,12 +44,25 @@ export interface SharedLineOptions {
   readonly driverControl: boolean;
   /** How bytes of the line are put together; absent: as they come. */
   readonly packing?: Packing | undefined;
+  /** One request at a time; absent: who sends is heard, piece by piece. */
+  readonly arbitration?: LineArbitration | undefined;
   readonly trace?: PortTrace | undefined;
   failed(fault: Fault): void;
   /** A byte went in either direction. */
   active?(): void;
 }
 
+export interface LineArbitration {
+  readonly clock: Clock;
+  /** How long the line is a request's, where no answer comes. Milliseconds. */
+  readonly responseTimeoutMs: number;
+  /** Whose are bytes that nobody has asked for, or no longer waits for. */
+  readonly lateAnswers: 'discard' | 'last-requester' | 'all';
+}
+
+/** The silence that ends an answer: 3.5 characters (Modbus RTU), and what an adapter behind USB may hold back. */
+const SILENCE_CHARACTERS = 3.5;
+const SILENCE_MS = 30;
 /** What a client that does not read may have ahead of it where the others do not wait for it. */
 const UNREAD_LIMIT = 64 * 1024;
 
@@ -49,11 +72,32 @@ export class SharedLine {
   readonly #jammed = new Set<LineShare>();
   /** In the order of their turns; the first was cut off in the middle of a piece, or is next. */
   readonly #waiting: LineShare[] = [];
+  readonly #arbiter: Arbiter<LineShare> | undefined;
+  /** From the line, that nobody waited for. */
+  #late = 0;
   #closed = false;
   #leaving = false;
 
   constructor(options: SharedLineOptions) {
     this.#o = options;
+    const { arbitration, uart } = options;
+    if (arbitration === undefined) return;
+    this.#arbiter = new Arbiter({
+      ...arbitration,
+      lineTimeMs: (bytes) => lineTimeMs(uart.settings, bytes),
+      silenceMs: () => {
+        const { baudRate } = uart.settings;
+        const character = baudRate > 0 ? (bitsPerCharacter(uart.settings) * 1000) / baudRate : 0;
+        return Math.max(SILENCE_MS, SILENCE_CHARACTERS * character, (this.#o.packing?.silenceMs ?? 0) + SILENCE_MS);
+      },
+      over: () => this.#o.packing?.flush(),
+      free: () => this.#nextTurn(),
+    });
+  }
+
+  /** Of an arbitrated line: requests that nothing came for, and bytes of the line that nobody waited for and were dropped. */
+  get arbitrated(): { readonly timeouts: number; readonly late: number } | undefined {
+    return this.#arbiter && { timeouts: this.#arbiter.timeouts, late: this.#late };
   }
 
   get uart(): Uart {
@@ -74,6 +118,7 @@ export class SharedLine {
     const events: UartEvents = {
       received: (bytes) => {
         this.#o.active?.();
+        this.#arbiter?.heard(uart.outputQueue > 0);
         if (packing === undefined) this.#distribute(bytes);
         // What would wait there is for nobody, and not for the next client.
         else if (this.#heard) packing.take(bytes);
@@ -102,6 +147,7 @@ export class SharedLine {
   handOver(): { readonly uart: KeptUart; readonly packing: Uint8Array } | undefined {
     const uart = this.#o.uart.handOver?.();
     this.#closed = true;
+    this.#arbiter?.end();
     return uart && { uart, packing: this.#o.packing?.handOver() ?? new Uint8Array(0) };
   }
 
@@ -119,7 +165,8 @@ export class SharedLine {
   /** Idempotent. Never rejects. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#o.packing?.end();
+    this.#arbiter?.end();
+    this.#o.packing?.flush();
     await this.#o.uart.close();
   }
 
@@ -133,6 +180,7 @@ export class SharedLine {
 
   leave(share: LineShare): void {
     if (!this.#shares.delete(share)) return;
+    this.#arbiter?.left(share);
     // What the line said to the last client is nobody's now.
     if (!this.#heard) this.#o.packing?.drop();
     const turn = this.#waiting.indexOf(share);
@@ -143,19 +191,40 @@ export class SharedLine {
 
   write(share: LineShare, bytes: Uint8Array): number {
     if (this.#closed || bytes.length === 0) return 0;
+    if (this.#arbiter !== undefined) return this.#writeInTurn(share, bytes, this.#arbiter);
     const [first] = this.#waiting;
     if (first !== undefined && first !== share) {
       if (!this.#waiting.includes(share)) this.#waiting.push(share);
       return 0;
     }
-    const taken = this.#o.uart.write(bytes);
-    if (taken > 0) {
-      this.#o.active?.();
-      const { trace } = this.#o;
-      if (trace?.on) trace.bytes('sent', bytes.subarray(0, taken), share.client.place);
-    }
+    const taken = this.#writeNow(share, bytes);
     if (taken < bytes.length && first === undefined) this.#waiting.push(share);
     if (taken === bytes.length && first === share) this.#waiting.shift();
+    return taken;
+  }
+
+  #writeNow(share: LineShare, bytes: Uint8Array): number {
+    const taken = this.#o.uart.write(bytes);
+    if (taken === 0) return 0;
+    this.#o.active?.();
+    const { trace } = this.#o;
+    if (trace?.on) trace.bytes('sent', bytes.subarray(0, taken), share.client.place);
+    return taken;
+  }
+
+  /** Who has the line goes on with its request; the others wait until it is answered, in the order in which they came. */
+  #writeInTurn(share: LineShare, bytes: Uint8Array, arbiter: Arbiter<LineShare>): number {
+    const [first] = this.#waiting;
+    const isNext = first === undefined || first === share || arbiter.isBusyWith(share);
+    if (!isNext || !arbiter.isTurnOf(share)) {
+      if (!this.#waiting.includes(share)) this.#waiting.push(share);
+      return 0;
+    }
+    const taken = this.#writeNow(share, bytes);
+    if (taken > 0) arbiter.sent(share, taken);
+    const turn = this.#waiting.indexOf(share);
+    if (taken === bytes.length && turn >= 0) this.#waiting.splice(turn, 1);
+    if (taken < bytes.length && turn < 0) this.#waiting.unshift(share);
     return taken;
   }
 
@@ -202,8 +271,21 @@ export class SharedLine {
     }
   }
 
+  /** An answer is for who asked; what nobody waits for is as configured. */
+  #isForAll(bytes: Uint8Array, arbiter: Arbiter<LineShare>): boolean {
+    const { arbitration } = this.#o;
+    const owner = arbiter.answered;
+    if (arbitration?.lateAnswers === 'all' && owner === undefined) return true;
+    const share = owner ?? (arbitration?.lateAnswers === 'last-requester' ? arbiter.lastRequester : undefined);
+    if (share === undefined) this.#late += bytes.length;
+    else if (this.#loses(share)) share.dropped += bytes.length;
+    else share.client.received(bytes);
+    return false;
+  }
+
   #distribute(bytes: Uint8Array): void {
     this.#show(bytes);
+    if (this.#arbiter !== undefined && !this.#isForAll(bytes, this.#arbiter)) return;
     for (const share of this.#shares) {
       if (this.#loses(share)) share.dropped += bytes.length;
       else share.client.received(bytes);

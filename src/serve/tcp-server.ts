@@ -83,6 +83,7 @@ export class TcpServerPort implements PortServer {
       trace,
       driverControl: options.commandPort !== undefined,
       packing: packing && new Packing(packing, clock),
+      arbitration: options.arbitration ? { ...options.arbitration, clock } : undefined,
       failed: (fault) => this.#tell({ type: 'failed', fault }),
       active: () => {
         if (this.#clients.size > 0) this.#inactivity.active();
@@ -133,6 +134,10 @@ export class TcpServerPort implements PortServer {
       sent,
       dropped,
     }));
+  }
+
+  get arbitrated(): PortServer['arbitrated'] {
+    return this.#line.arbitrated;
   }
 
   get descriptors(): PortServer['descriptors'] {

@@ -176,5 +176,8 @@ export function serialPortView(port: number): SerialPortView {
     connects: 0,
     refused: { busy: 0, denied: 0 },
     malformed: 0,
+    arbitrated: null,
+    udpPorts: [],
+    destinations: [],
   };
 }

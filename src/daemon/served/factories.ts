@@ -8,6 +8,7 @@ import type { PortTrace } from '../../serve/port-trace.js';
 import { RealComPort } from '../../serve/real-com.js';
 import { Rfc2217Port } from '../../serve/rfc2217.js';
 import { TcpServerPort } from '../../serve/tcp-server.js';
+import { HalfDuplexUart } from '../../uart/half-duplex.js';
 import { SerialPortUart } from '../../uart/serialport.js';
 import type { Uart } from '../../uart/uart.js';
 import type { ServedPortsOptions } from './served-ports.js';
@@ -27,8 +28,11 @@ function hints({ served }: ResolvedSerialPort): ListenHints {
 
 export function servedFactories(clock: Clock): Pick<ServedPortsOptions, 'makeUart' | 'makeServer'> {
   return {
-    makeUart: ({ device, settings, rs485 }) =>
-      new SerialPortUart({ device, settings, clock, ...(rs485 ? { rs485: RS485 } : {}) }),
+    makeUart: ({ device, settings, rs485, turnaroundDelayMs: turnaroundMs, echoSuppression }) => {
+      const uart = new SerialPortUart({ device, settings, clock, ...(rs485 ? { rs485: RS485 } : {}) });
+      const isPlain = turnaroundMs === 0 && !echoSuppression;
+      return isPlain ? uart : new HalfDuplexUart(uart, { clock, turnaroundMs, echoSuppression });
+    },
 
     makeServer: (
       config: ResolvedSerialPort,

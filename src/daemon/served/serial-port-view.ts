@@ -62,5 +62,6 @@ export function serialPortView(parts: ServedParts): SerialPortView {
     connects: counts.connects,
     refused: { busy: counts.busy, denied: counts.denied },
     malformed: counts.malformed,
+    arbitrated: server?.arbitrated ?? null,
   };
 }

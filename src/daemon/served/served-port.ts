@@ -175,10 +175,15 @@ export class ServedPort {
     switch (event.type) {
       case 'connected':
         this.#counts.connects++;
-        this.#quiet.log(`${port}: connections`, 'info', `${port}: ${event.kind} connection ${event.outgoing ? 'to' : 'from'} ${event.peer}`, {
-          event: 'connect',
-          peer: event.peer,
-        });
+        this.#quiet.log(
+          `${port}: connections`,
+          'info',
+          `${port}: ${event.kind} connection ${event.outgoing ? 'to' : 'from'} ${event.peer}`,
+          {
+            event: 'connect',
+            peer: event.peer,
+          },
+        );
         return;
       case 'disconnected':
         this.#quiet.log(`${port}: ends of connections`, 'info', `${port}: ${event.peer} left: ${event.reason}`, {

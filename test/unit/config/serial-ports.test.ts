@@ -40,6 +40,7 @@ test('everything is filled in, as the device servers have it', () => {
       maxConnection: 1,
       maxPerAddress: 1,
       ignoreJammedIp: false,
+      arbitration: null,
       allowDriverControl: true,
     },
     listen: '127.0.0.1',
@@ -53,6 +54,8 @@ test('everything is filled in, as the device servers have it', () => {
       flowControl: { rtsCts: false, xonXoffIn: false, xonXoffOut: false, xon: 0x11, xoff: 0x13 },
     },
     rs485: false,
+    turnaroundDelayMs: 0,
+    echoSuppression: false,
     packing: null,
     connectionGoesDown: 'low',
     source: { file, line: 3 },
@@ -107,7 +110,7 @@ test.each([
   ['packing: modbus', 'must be modbus-rtu, or'],
   ['mode: tcp-server, packing: { forceTransmit: 100ms }, inactivityTime: 100ms', 'longer than forceTransmit (100 ms)'],
   ['mode: tcp-server, commandPort: 966', 'needs allowDriverControl: on'],
-  ['inactivityTime: 5s', 'belongs to mode tcp-server, not to real-com'],
+  ['inactivityTime: 5s', 'belongs to mode tcp-server, tcp-client or reverse-telnet, not to real-com'],
 ])('what does not go together is said: %s', (keys, message) => {
   const errors = errorsOf(`serialPorts:\n  1: { device: /dev/a, ${keys} }\n`);
   expect(errors).toHaveLength(1);
@@ -158,11 +161,11 @@ test.each([
   ['{ mode: real-com }', '3: serialPorts.1.device: is missing'],
   [
     '{ device: /dev/a, mode: realcom }',
-    '3: serialPorts.1.mode: must be one of real-com, rfc2217, tcp-server, disabled, got "realcom"',
+    '3: serialPorts.1.mode: must be one of real-com, rfc2217, tcp-server, tcp-client, udp, pair-master, pair-slave, ethernet-modem, reverse-telnet, disabled, got "realcom"',
   ],
   [
     '{ device: /dev/a, tcpPort: 4001 }',
-    '3: serialPorts.1.tcpPort: belongs to mode rfc2217 or tcp-server, not to real-com',
+    '3: serialPorts.1.tcpPort: belongs to mode rfc2217, tcp-server, pair-slave, ethernet-modem or reverse-telnet, not to real-com',
   ],
   [
     '{ device: /dev/a, mode: tcp-server, dataPort: 950 }',

@@ -142,7 +142,7 @@ describe('silence', () => {
     packing.drop();
     clock.advance(100);
     packing.take(Buffer.from('cd'));
-    packing.end();
+    packing.flush();
     clock.advance(100);
     expect(sent).toEqual(['cd']);
   });

@@ -26,6 +26,9 @@ const up: SerialPortView = {
   connects: 1,
   refused: { busy: 0, denied: 0 },
   malformed: 0,
+  arbitrated: null,
+  udpPorts: [],
+  destinations: [],
 };
 const waits = (code: string, message: string): SerialPortView => ({
   ...up,
@@ -315,6 +318,12 @@ test('what a process may do, as in proc(5)', () => {
 test('descriptors of a port: device, waker, and each listener with its clients and one to spare', () => {
   expect(descriptorsOf({ mode: 'disabled' })).toBe(0);
   expect(descriptorsOf({ mode: 'rfc2217', tcpPort: 4001 })).toBe(5);
-  const shared = { maxConnection: 8, maxPerAddress: 8, ignoreJammedIp: false, allowDriverControl: false };
+  const shared = {
+    maxConnection: 8,
+    maxPerAddress: 8,
+    ignoreJammedIp: false,
+    arbitration: null,
+    allowDriverControl: false,
+  };
   expect(descriptorsOf({ mode: 'real-com', dataPort: 950, commandPort: 966, ...shared })).toBe(22);
 });
