@@ -48,13 +48,20 @@ function serialRow(port: SerialPortView): Cell[] {
     { text: port.device },
     { text: port.state, colour: SERIAL_COLOURS[port.state] },
     { text: port.mode },
-    { text: port.tcpPorts.length > 0 ? `${port.listen}:${port.tcpPorts.join('+')}` : '-' },
+    { text: placesText(port) },
     { text: `${settings.format}${flow}` },
     { text: on.join(' ') || '-' },
     { text: bytesText(port.transmitted.bytes), right: true },
     { text: bytesText(port.received.bytes), right: true },
     port.reason === null ? { text: clientsText(port) } : { text: port.reason.message, colour: 'red' },
   ];
+}
+
+/** Where it listens, and where it goes. */
+function placesText({ listen, tcpPorts, udpPorts, destinations }: SerialPortView): string {
+  const own = tcpPorts.length > 0 ? [`${listen}:${tcpPorts.join('+')}`] : [];
+  const datagrams = udpPorts.map((port) => `${listen}:${port}/udp`);
+  return [...own, ...datagrams, ...destinations.map((one) => `-> ${one}`)].join(' ') || '-';
 }
 
 function clientsText({ clients, refused, malformed }: SerialPortView): string {

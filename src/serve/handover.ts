@@ -61,6 +61,8 @@ export type ServerState =
       readonly clients: readonly KeptTcpClient[];
       readonly commanders: readonly KeptRealComClient[];
     }
+  /** `output`: for the line. */
+  | { readonly mode: 'udp'; readonly packing: Uint8Array; readonly output: Uint8Array }
   | { readonly mode: 'real-com'; readonly packing: Uint8Array; readonly clients: readonly KeptRealComClient[] }
   | {
       readonly mode: 'rfc2217';

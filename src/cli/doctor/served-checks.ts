@@ -47,7 +47,7 @@ function offeredCheck({ daemon, view, entry, port }: ServedFacts): Check {
   if (daemon.state !== 'running') return notChecked(step, 'known to a running daemon only');
   if (view === undefined)
     return failed(step, `the configuration file has serial port ${port}, the daemon has not`, 'ttynp reload');
-  const { device, mode, state, since, listen, tcpPorts, clients } = view;
+  const { device, mode, state, since, listen, clients } = view;
   if (entry !== undefined && (entry.device !== device || entry.mode !== mode || entry.listen !== listen))
     return failed(
       step,
@@ -57,7 +57,7 @@ function offeredCheck({ daemon, view, entry, port }: ServedFacts): Check {
   if (state === 'disabled') return ok(step, `${device}: disabled, nobody is served`);
   if (state === 'waiting') return notChecked(step, `${device}: ${mode}, waits since ${since}`);
   const number = `${clients.length} ${clients.length === 1 ? 'client' : 'clients'}`;
-  return ok(step, `${device}: ${mode} on ${listen} port ${tcpPorts.join(' and ')}, up since ${since}, ${number}`);
+  return ok(step, `${device}: ${mode}${onText(view)}, up since ${since}, ${number}`);
 }
 
 function isNoPort({ code, message }: NonNullable<SerialPortView['reason']>): boolean {
@@ -161,11 +161,20 @@ function settingsCheck({ view }: ServedFacts): Check {
   return notChecked(step, `${text}: seen when the device is opened`);
 }
 
+/** Where it listens, and where it goes. */
+function onText({ listen, tcpPorts, udpPorts, destinations }: SerialPortView): string {
+  const ports = [...tcpPorts, ...udpPorts.map((port) => `${port} (UDP)`)].join(' and ');
+  const to = destinations.length > 0 ? ` to ${destinations.join(', ')}` : '';
+  return `${ports === '' ? '' : ` on ${listen} port ${ports}`}${to}`;
+}
+
 const LOW_HINT = 'give the service CAP_NET_BIND_SERVICE (ttynpd(8) has the drop-in), or choose higher ports';
 
 function listenerCheck({ view, entry, rights, firstFreePort }: ServedFacts): Check {
   const step = 'listener';
   const low = (entry?.tcpPorts ?? []).filter((port) => port < firstFreePort);
+  if (view?.tcpPorts.length === 0 && entry?.tcpPorts.length === 0 && view.state === 'up')
+    return ok(step, view.udpPorts.length > 0 ? `open:${onText(view)}` : 'none: it connects by itself');
   const lowHint = low.length > 0 && rights?.lowPorts !== true ? LOW_HINT : null;
   const wanted = entry === undefined ? '' : `${entry.listen} port ${entry.tcpPorts.join(' and ')}`;
   if (view === undefined) return notChecked(step, wanted === '' ? 'no daemon' : `${wanted}: no daemon`, lowHint);

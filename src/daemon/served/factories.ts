@@ -8,6 +8,7 @@ import type { PortTrace } from '../../serve/port-trace.js';
 import { RealComPort } from '../../serve/real-com.js';
 import { Rfc2217Port } from '../../serve/rfc2217.js';
 import { TcpServerPort } from '../../serve/tcp-server.js';
+import { UdpPort } from '../../serve/udp.js';
 import { HalfDuplexUart } from '../../uart/half-duplex.js';
 import { SerialPortUart } from '../../uart/serialport.js';
 import type { Uart } from '../../uart/uart.js';
@@ -17,6 +18,11 @@ import type { ServedPortsOptions } from './served-ports.js';
 const RS485 = { rtsOnSend: true, receiveDuringTransmit: false, delayBeforeMs: 0, delayAfterMs: 0 };
 
 function hints({ served }: ResolvedSerialPort): ListenHints {
+  if (served.mode === 'udp')
+    return {
+      taken: 'choose another with udpPort, or see who has it: ss -lunp',
+      privileged: 'choose a higher one with udpPort, or give the service CAP_NET_BIND_SERVICE: see ttynpd(8)',
+    };
   const commanded = served.mode === 'tcp-server' && served.commandPort !== null;
   const keys =
     served.mode === 'real-com' ? 'dataPort and commandPort' : commanded ? 'tcpPort and commandPort' : 'tcpPort';
@@ -73,8 +79,9 @@ export function servedFactories(clock: Clock): Pick<ServedPortsOptions, 'makeUar
             commandPort: served.commandPort ?? undefined,
             inactivityMs: served.inactivityTimeMs,
           });
-        case 'tcp-client':
         case 'udp':
+          return new UdpPort({ ...common, port: served.udpPort, destinations: served.destinations });
+        case 'tcp-client':
         case 'pair-master':
         case 'pair-slave':
         case 'ethernet-modem':

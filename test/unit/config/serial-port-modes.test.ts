@@ -133,6 +133,16 @@ test('who shares a Modbus line without it is told, and nobody else', () => {
   ]);
 });
 
+test('datagrams that could not leave this machine are told of', () => {
+  const udp = (listen: string, to: string) =>
+    `{ device: /dev/a, mode: udp, listen: ${listen}, destinations: ["${to}"] }`;
+  expect(suggestions(load(udp('127.0.0.1', '10.0.0.7')))).toEqual([
+    expect.stringContaining('127.0.0.1 reaches this machine only, and 10.0.0.7:4001 is beyond it: set listen'),
+  ]);
+  for (const entry of [udp('0.0.0.0', '10.0.0.7'), udp('127.0.0.1', '127.0.0.9'), udp('127.0.0.1', 'name')])
+    expect(suggestions(load(entry))).toEqual([]);
+});
+
 test('ports and descriptors of each', () => {
   const served = [
     'mode: tcp-client, destinations: [a, b]',
