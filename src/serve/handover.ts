@@ -61,6 +61,12 @@ export type ServerState =
       readonly clients: readonly KeptTcpClient[];
       readonly commanders: readonly KeptRealComClient[];
     }
+  /** By destination; undefined: it was not connected. */
+  | {
+      readonly mode: 'tcp-client';
+      readonly packing: Uint8Array;
+      readonly clients: readonly (KeptTcpClient | undefined)[];
+    }
   /** `output`: for the line. */
   | { readonly mode: 'udp'; readonly packing: Uint8Array; readonly output: Uint8Array }
   | { readonly mode: 'real-com'; readonly packing: Uint8Array; readonly clients: readonly KeptRealComClient[] }

@@ -7,6 +7,7 @@ import type { PortEvent, PortServer } from '../../serve/port-server.js';
 import type { PortTrace } from '../../serve/port-trace.js';
 import { RealComPort } from '../../serve/real-com.js';
 import { Rfc2217Port } from '../../serve/rfc2217.js';
+import { TcpClientPort } from '../../serve/tcp-client.js';
 import { TcpServerPort } from '../../serve/tcp-server.js';
 import { UdpPort } from '../../serve/udp.js';
 import { HalfDuplexUart } from '../../uart/half-duplex.js';
@@ -82,6 +83,7 @@ export function servedFactories(clock: Clock): Pick<ServedPortsOptions, 'makeUar
         case 'udp':
           return new UdpPort({ ...common, port: served.udpPort, destinations: served.destinations });
         case 'tcp-client':
+          return new TcpClientPort({ ...common, ...served, inactivityMs: served.inactivityTimeMs });
         case 'pair-master':
         case 'pair-slave':
         case 'ethernet-modem':
