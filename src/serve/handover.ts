@@ -7,6 +7,7 @@ import { adoptSocket, socketDescriptor, stopReading } from '../native/net-socket
 import { closeFd, dup, endConnection } from '../native/socket.js';
 import type { DeviceOutput, ConversationState as RealComState } from '../protocol/realcom/device.js';
 import type { ConversationState as Rfc2217State, ServerOutput } from '../protocol/rfc2217/server.js';
+import type { EndpointState } from '../protocol/telnet/endpoint.js';
 import type { LineReport } from '../serial/line.js';
 import type { KeptUart, UartState } from '../uart/uart.js';
 
@@ -53,6 +54,14 @@ export interface KeptRfc2217Client extends KeptBase {
   readonly sent: number;
 }
 
+export interface KeptReverseTelnetClient extends KeptBase, KeptIntake {
+  readonly socket: number;
+  readonly unread: Uint8Array;
+  readonly conversation: EndpointState;
+  /** The last byte was a CR: of the client, and of the device. */
+  readonly afterCr: { readonly client: boolean; readonly device: boolean };
+}
+
 /** In the order of their turns to write, where several share the line. `packing`: what waits for the end of its packet. */
 export type ServerState =
   | {
@@ -67,6 +76,7 @@ export type ServerState =
       readonly packing: Uint8Array;
       readonly clients: readonly (KeptTcpClient | undefined)[];
     }
+  | { readonly mode: 'reverse-telnet'; readonly client: KeptReverseTelnetClient | undefined }
   /** `output`: for the line. */
   | { readonly mode: 'udp'; readonly packing: Uint8Array; readonly output: Uint8Array }
   | { readonly mode: 'real-com'; readonly packing: Uint8Array; readonly clients: readonly KeptRealComClient[] }

@@ -1,6 +1,7 @@
 // The contract of served ports against every mode.
 import { escapeData } from '../../src/protocol/telnet/encoder.js';
 import { RealComPort } from '../../src/serve/real-com.js';
+import { ReverseTelnetPort } from '../../src/serve/reverse-telnet.js';
 import { Rfc2217Port } from '../../src/serve/rfc2217.js';
 import { TcpServerPort } from '../../src/serve/tcp-server.js';
 import { RawPeer } from '../support/raw-peer.js';
@@ -40,6 +41,27 @@ serveContract({
     await data.until(() => data.unread.length >= GREETING.length / 2 || data.ended);
     if (data.unread.length >= GREETING.length / 2) {
       await data.take(GREETING.length / 2);
+      data.forget();
+    }
+    return { data, all: [data] };
+  },
+  onWire: escapeData,
+});
+
+/** WILL and DO BINARY: with it bytes are bytes. */
+const BINARY = Buffer.from('fffb00fffd00', 'hex');
+
+serveContract({
+  name: 'reverse-telnet',
+  serve: ({ tcpPorts: [port = 0], ...parts }) => new ReverseTelnetPort({ ...parts, port }),
+  host: async ([port = 0]) => {
+    const data = await RawPeer.connect(port);
+    data.send(BINARY);
+    // WILL ECHO, WILL SGA, DO SGA; DO and WILL BINARY.
+    const offered = 9 + BINARY.length;
+    await data.until(() => data.unread.length >= offered || data.ended);
+    if (data.unread.length >= offered) {
+      await data.take(offered);
       data.forget();
     }
     return { data, all: [data] };

@@ -6,6 +6,7 @@ import type { ListenHints } from '../../serve/listener.js';
 import type { PortEvent, PortServer } from '../../serve/port-server.js';
 import type { PortTrace } from '../../serve/port-trace.js';
 import { RealComPort } from '../../serve/real-com.js';
+import { ReverseTelnetPort } from '../../serve/reverse-telnet.js';
 import { Rfc2217Port } from '../../serve/rfc2217.js';
 import { TcpClientPort } from '../../serve/tcp-client.js';
 import { TcpServerPort } from '../../serve/tcp-server.js';
@@ -87,8 +88,14 @@ export function servedFactories(clock: Clock): Pick<ServedPortsOptions, 'makeUar
         case 'pair-master':
         case 'pair-slave':
         case 'ethernet-modem':
-        case 'reverse-telnet':
           return undefined;
+        case 'reverse-telnet':
+          return new ReverseTelnetPort({
+            ...common,
+            port: served.tcpPort,
+            newline: served.mapCrLf,
+            inactivityMs: served.inactivityTimeMs,
+          });
         default:
           return served satisfies never;
       }

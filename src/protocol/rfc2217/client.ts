@@ -160,6 +160,8 @@ export class ClientEngine {
         return [{ ...event, messages: [] }];
       case 'option':
         return event.option === COM ? this.#comPort(event.on) : [];
+      case 'command':
+        return [];
       case 'malformed':
         return this.#strange('a subnegotiation that is none');
       case 'subnegotiation': {

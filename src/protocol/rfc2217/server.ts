@@ -198,6 +198,8 @@ export class ServerEngine {
         return [event];
       case 'option':
         return event.option === COM ? this.#comPort(event.on) : [];
+      case 'command':
+        return [];
       case 'malformed':
         return [{ type: 'malformed', what: 'a subnegotiation that is none' }];
       case 'subnegotiation': {

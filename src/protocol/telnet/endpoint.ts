@@ -6,7 +6,7 @@ import { negotiation } from './encoder.js';
 import { type NegotiatorState, type OptionPolicy, type Side, TelnetNegotiator } from './negotiator.js';
 
 export type EndpointOutput =
-  | Extract<TelnetEvent, { type: 'data' | 'subnegotiation' | 'malformed' }>
+  | Extract<TelnetEvent, { type: 'data' | 'command' | 'subnegotiation' | 'malformed' }>
   | { readonly type: 'write'; readonly bytes: Uint8Array }
   /** It is on or off now; off also where it was asked for and refused. */
   | { readonly type: 'option'; readonly side: Side; readonly option: number; readonly on: boolean };
@@ -55,7 +55,7 @@ export class TelnetEndpoint {
   }
 
   #answer(event: TelnetEvent): EndpointOutput[] {
-    if (event.type === 'command') return event.code === AYT ? [{ type: 'write', bytes: HERE }] : [];
+    if (event.type === 'command') return [event.code === AYT ? { type: 'write', bytes: HERE } : event];
     if (event.type !== 'negotiation') return [event];
     const { verb, option } = event;
     const { side, send, on } = this.#negotiator.receive(verb, option);
