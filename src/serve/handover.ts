@@ -76,6 +76,7 @@ export type ServerState =
       readonly packing: Uint8Array;
       readonly clients: readonly (KeptTcpClient | undefined)[];
     }
+  | { readonly mode: 'pair-master' }
   | { readonly mode: 'reverse-telnet'; readonly client: KeptReverseTelnetClient | undefined }
   /** `output`: for the line. */
   | { readonly mode: 'udp'; readonly packing: Uint8Array; readonly output: Uint8Array }

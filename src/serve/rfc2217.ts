@@ -28,6 +28,8 @@ import { WaitingRoom } from './waiting-room.js';
 export interface Rfc2217Options extends PortServerOptions {
   /** 0: any free one. */
   readonly port: number;
+  /** DTR and RTS when a client comes; default: up, as open(2) does with a port of this machine. */
+  readonly linesWhenTaken?: OutputLines;
   /** What a client that asks is told; default "ttynp". */
   readonly signature?: string;
 }
@@ -182,6 +184,10 @@ export class Rfc2217Port implements PortServer {
     return this.#options.linesWhenFree === 'high' ? UP : DOWN;
   }
 
+  get #takenLines(): OutputLines {
+    return this.#options.linesWhenTaken ?? UP;
+  }
+
   #arrived(socket: Socket): void {
     socket.on('error', () => {}); // 'close' follows
     const peer = socket.remoteAddress;
@@ -201,8 +207,7 @@ export class Rfc2217Port implements PortServer {
   #admit(socket: Socket, peer: string): void {
     const { aliveCheckMs = DEFAULT_ALIVE_MS } = this.#options;
     if (aliveCheckMs > 0) socket.setKeepAlive(true, aliveCheckMs);
-    // As open(2) does with a port of this machine.
-    this.#uart.request({ type: 'lines', lines: UP }).catch((error: unknown) => this.#note(error));
+    this.#uart.request({ type: 'lines', lines: this.#takenLines }).catch((error: unknown) => this.#note(error));
     this.#tell({ type: 'connected', kind: 'data', peer: this.#newClient(socket, peer).place });
   }
 
@@ -213,7 +218,7 @@ export class Rfc2217Port implements PortServer {
       clock,
       uart: this.#uart,
       output: this.#output,
-      lines: UP,
+      lines: this.#takenLines,
       signature,
       packets: this.#packing !== undefined,
       peer,

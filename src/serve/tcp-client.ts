@@ -60,8 +60,6 @@ export class TcpClientPort implements PortServer {
   readonly #rules: ConnectionRules;
   readonly #inactivity: Inactivity;
   readonly #servers: readonly Server[];
-  /** Hears the line, connected or not. */
-  #ear: LineShare | undefined;
   #closed = false;
 
   constructor(options: TcpClientOptions) {
@@ -117,7 +115,8 @@ export class TcpClientPort implements PortServer {
     const arriving = kept && new Arriving(kept);
     try {
       await this.#line.open(arriving?.uart);
-      this.#ear = this.#line.join({
+      // Hears the line, connected or not.
+      this.#line.join({
         place: 'who is connected next',
         received: (bytes) => this.#heard(bytes),
         report: (report) => this.#reported(report),

@@ -1,5 +1,6 @@
 // The contract of served ports against every mode.
 import { escapeData } from '../../src/protocol/telnet/encoder.js';
+import { pairSlave } from '../../src/serve/pair.js';
 import { RealComPort } from '../../src/serve/real-com.js';
 import { ReverseTelnetPort } from '../../src/serve/reverse-telnet.js';
 import { Rfc2217Port } from '../../src/serve/rfc2217.js';
@@ -36,6 +37,21 @@ serveContract({
 serveContract({
   name: 'rfc2217',
   serve: ({ tcpPorts: [port = 0], ...parts }) => new Rfc2217Port({ ...parts, port }),
+  host: async ([port = 0]) => {
+    const data = await RawPeer.connect(port);
+    await data.until(() => data.unread.length >= GREETING.length / 2 || data.ended);
+    if (data.unread.length >= GREETING.length / 2) {
+      await data.take(GREETING.length / 2);
+      data.forget();
+    }
+    return { data, all: [data] };
+  },
+  onWire: escapeData,
+});
+
+serveContract({
+  name: 'pair-slave',
+  serve: ({ tcpPorts: [port = 0], ...parts }) => pairSlave({ ...parts, port }),
   host: async ([port = 0]) => {
     const data = await RawPeer.connect(port);
     await data.until(() => data.unread.length >= GREETING.length / 2 || data.ended);

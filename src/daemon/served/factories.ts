@@ -3,6 +3,8 @@ import type { Clock } from '../../base/clock.js';
 import type { ResolvedSerialPort } from '../../config/resolved.js';
 import { AccessList } from '../../serve/access-list.js';
 import type { ListenHints } from '../../serve/listener.js';
+import { pairSlave } from '../../serve/pair.js';
+import { PairMasterPort } from '../../serve/pair-master.js';
 import type { PortEvent, PortServer } from '../../serve/port-server.js';
 import type { PortTrace } from '../../serve/port-trace.js';
 import { RealComPort } from '../../serve/real-com.js';
@@ -86,7 +88,9 @@ export function servedFactories(clock: Clock): Pick<ServedPortsOptions, 'makeUar
         case 'tcp-client':
           return new TcpClientPort({ ...common, ...served, inactivityMs: served.inactivityTimeMs });
         case 'pair-master':
+          return new PairMasterPort({ ...common, destination: served.destination });
         case 'pair-slave':
+          return pairSlave({ ...common, port: served.tcpPort });
         case 'ethernet-modem':
           return undefined;
         case 'reverse-telnet':
