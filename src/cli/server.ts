@@ -23,7 +23,7 @@ type AddArguments = GlobalArguments & {
   readonly ports: number;
   readonly name: string | undefined;
   readonly 'first-tty': string | undefined;
-  readonly protocol: 'realcom' | 'rfc2217' | 'tcp' | undefined;
+  readonly protocol: 'realcom' | 'rfc2217' | 'tcp' | 'udp' | undefined;
   readonly 'data-port': number | undefined;
   readonly 'command-port': number | undefined;
 };
@@ -61,7 +61,7 @@ function addOptions(yargs: Argv<GlobalArguments>): Argv<AddArguments> {
       describe: 'The tty of port 1; else the next free ones of ttyNP0, ttyNP1 ...',
     })
     .option('protocol', {
-      choices: ['realcom', 'rfc2217', 'tcp'] as const,
+      choices: ['realcom', 'rfc2217', 'tcp', 'udp'] as const,
       describe: 'What it speaks (realcom)',
     })
     .option('data-port', { type: 'number', describe: 'TCP data port of serial port 1 (950; rfc2217 and tcp: 4001)' })

@@ -30,8 +30,8 @@ export interface TtyPolicy {
   readonly offlineOpen: 'succeed' | 'fail';
 }
 
-/** realcom: two connections a port; rfc2217: one, data and commands; tcp: one, data alone. */
-export type Protocol = 'realcom' | 'rfc2217' | 'tcp';
+/** realcom: two connections a port; rfc2217: one, data and commands; tcp: one, data alone; udp: none, datagrams. */
+export type Protocol = 'realcom' | 'rfc2217' | 'tcp' | 'udp';
 
 /** What an application may not be able to do without. */
 export type Need = 'parity' | 'modem-lines' | 'drain' | 'break';

@@ -57,7 +57,7 @@ const lineOptions = {
     .describe('what an application cannot do without: a backend that lacks it is refused'),
 };
 
-const protocol = z.enum(['realcom', 'rfc2217', 'tcp'], { error: 'must be realcom, rfc2217 or tcp' });
+const protocol = z.enum(['realcom', 'rfc2217', 'tcp', 'udp'], { error: 'must be realcom, rfc2217, tcp or udp' });
 
 const serverOptions = {
   protocol: protocol.optional().describe('what the server speaks (realcom)'),

@@ -11,6 +11,7 @@ import type { Link } from '../link/link.js';
 import { RealComLink } from '../link/realcom.js';
 import { Rfc2217Link } from '../link/rfc2217.js';
 import { TcpLink } from '../link/tcp.js';
+import { UdpLink } from '../link/udp.js';
 import type { KeepFile } from '../native/keep-file.js';
 import type { Pump } from '../native/pump.js';
 import { closeFd } from '../native/socket.js';
@@ -151,6 +152,7 @@ export function factories({ pump, clock, random, keepers, usbip, kernelNames }: 
       const { dataPort, commandPort } = tty;
       const common = { addresses: () => server.resolver.addresses(), dataPort, clock, log };
       if (tty.protocol === 'rfc2217') return new Rfc2217Link(common);
+      if (tty.protocol === 'udp') return new UdpLink(common);
       if (commandPort === null) return new TcpLink({ ...common, shared: keepers.present });
       return new RealComLink({
         ...common,

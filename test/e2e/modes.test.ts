@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { SerialPortView } from '../../src/api/types.js';
 import { LOCK_DIRECTORY, lockName } from '../../src/uart/lock-file.js';
-import { eventually } from '../support/e2e.js';
+import { eventually, Whole } from '../support/e2e.js';
+import { Python } from '../support/e2e-python.js';
 import { freePorts } from '../support/free-ports.js';
 import { type Managed, managedTests } from '../support/managed.js';
 import { RawPeer } from '../support/raw-peer.js';
@@ -145,3 +146,31 @@ test('a pair and a console in one daemon: a cable, and its end over a restart', 
     'ls\n',
   ]);
 }, 60_000);
+
+test('a tty over UDP: an application and a peer that sends and takes datagrams', async () => {
+  const peer = createSocket('udp4');
+  const got: Buffer[] = [];
+  let from = 0;
+  peer.on('message', (bytes, { port }) => {
+    got.push(bytes);
+    from = port;
+  });
+  peer.bind(0, '127.0.0.1');
+  await once(peer, 'listening');
+  cleanups.push(() => peer.close());
+  const whole = await Whole.start({
+    servers: { far: { address: '127.0.0.1', protocol: 'udp' } },
+    ttys: { ttyFAR0: { server: 'far', port: 1, dataPort: peer.address().port } },
+  });
+  cleanups.push(() => whole.close());
+  const python = new Python();
+  cleanups.push(() => python.close());
+  await python.run('import tty');
+  await python.run(`fd = os.open(${JSON.stringify(whole.path('ttyFAR0'))}, os.O_RDWR | os.O_NOCTTY); tty.setraw(fd)`);
+  await whole.portIs('is up', ({ state }) => state === 'up', 'ttyFAR0');
+  await python.run("os.write(fd, b'question')");
+  await eventually('it arrives', () => Buffer.concat(got).toString() === 'question');
+  const heard = python.run('os.read(fd, 100)');
+  peer.send('answer', from, '127.0.0.1');
+  expect(await heard).toBe(Buffer.from('answer').toString('hex'));
+}, 30_000);

@@ -86,7 +86,7 @@ function servers({ ttys: all }: ResolvedConfig): Endpoint[] {
     if (first === undefined) return [];
     const common = {
       direction: 'connects',
-      transport: 'tcp',
+      transport: first.protocol === 'udp' ? 'udp' : 'tcp',
       address: first.address,
       ...judgeServer(first.address, PROTOCOLS[first.protocol]),
     } as const;
@@ -101,7 +101,7 @@ function servers({ ttys: all }: ResolvedConfig): Endpoint[] {
   });
 }
 
-const PROTOCOLS = { realcom: 'Real COM', rfc2217: 'RFC 2217', tcp: 'raw TCP' } as const;
+const PROTOCOLS = { realcom: 'Real COM', rfc2217: 'RFC 2217', tcp: 'raw TCP', udp: 'UDP' } as const;
 
 function judgeServer(address: string, protocol: string): Judged {
   const now = `not encrypted, no password: ${protocol} has neither`;

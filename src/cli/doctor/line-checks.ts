@@ -41,7 +41,8 @@ function modeCheck({ warnings, open }: PortView): Check {
 function formatCheck({ asked, acknowledged, refused, lineErrors, protocol }: PortView): Check {
   if (refused !== null)
     return failed('format', `asked for ${refused.format}, refused`, 'choose a rate and format that the device has');
-  if (protocol === 'tcp') return notChecked('format', `asked for ${asked.format}; the port has its own`);
+  if (protocol === 'tcp' || protocol === 'udp')
+    return notChecked('format', `asked for ${asked.format}; the port has its own`);
   if (acknowledged === null) return notChecked('format', `asked for ${asked.format}, nothing acknowledged yet`);
   if (acknowledged.format !== asked.format) {
     return failed(
@@ -58,7 +59,7 @@ function errorCheck({ lineErrors, asked, acknowledged, protocol }: PortView): Ch
   const { parity, framing, overrun, breaks } = lineErrors;
   const counted = Object.entries(lineErrors).flatMap(([name, n]) => (n > 0 ? [`${name} ${n}`] : []));
   const text = counted.join(', ');
-  if (protocol === 'tcp') return notChecked('line errors', 'raw TCP tells none');
+  if (protocol === 'tcp' || protocol === 'udp') return notChecked('line errors', 'bytes alone tell none');
   if (acknowledged === null && counted.length === 0)
     return notChecked('line errors', 'no connection yet, so none was told');
   if (framing > 0)

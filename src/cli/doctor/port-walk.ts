@@ -97,6 +97,7 @@ async function probe(
   options: ProbeOptions,
 ): Promise<ProbeFacts | string> {
   if (view !== undefined && inUse(view)) return `not probed: the daemon uses the port (${view.state})`;
+  if (target.protocol === 'udp') return 'not probed: UDP has no connection, and nobody answers for one';
   if (daemon.state === 'unreachable')
     return 'not probed: whether the daemon uses the port cannot be seen; run with sudo';
   if (name.result === 'failed') return 'not probed: there is no address to connect to';

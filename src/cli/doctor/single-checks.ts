@@ -11,6 +11,7 @@ const MODE_HINT = "set the port's operation mode to TCP Server, or to RFC 2217; 
 const NO_RFC2217_HINT = 'is it set to RFC 2217 there? a port that only carries bytes is protocol: tcp';
 
 export function singleChecks({ target, view, probe }: Pick<PortFacts, 'target' | 'view' | 'probe'>): Check[] {
+  if (target.protocol === 'udp') return datagramChecks(view, probe);
   const rfc2217 = target.protocol === 'rfc2217';
   const second = (check: Check): Check => (rfc2217 ? check : settingsNote(view));
   if (typeof probe === 'object') {
@@ -28,6 +29,17 @@ export function singleChecks({ target, view, probe }: Pick<PortFacts, 'target' |
   const last = view.lastError === null ? '' : `; last error: ${view.lastError.message} (${view.lastError.at})`;
   const unknown = notChecked(PORT, `not connected: ${now}${last}`, 'open the tty, or add --probe');
   return [unknown, second(notChecked(SPEAKS, 'see data port'))];
+}
+
+/** Nothing that is sent tells whether anybody hears it. */
+function datagramChecks(view: PortView | undefined, probe: PortFacts['probe']): Check[] {
+  const step = 'datagrams';
+  const unseen = 'UDP has no connection: whether anybody is there only an answer tells';
+  if (view === undefined) return [notChecked(step, typeof probe === 'string' ? unseen : 'no daemon to ask')];
+  if (view.peer === null) return [notChecked(step, 'no application has it open', 'open the tty')];
+  const { sent, received } = view;
+  if (received.bytes > 0) return [ok(step, `${view.peer}: ${sent.bytes} bytes sent, ${received.bytes} received`)];
+  return [notChecked(step, `${view.peer}: ${sent.bytes} bytes sent, none received; ${unseen}`)];
 }
 
 function acknowledgedCheck({ acknowledged, refused, commandRoundTripMs }: PortView): Check {

@@ -31,6 +31,7 @@ const PROTOCOLS: Readonly<Record<Protocol, LinkCapabilities | undefined>> = {
   realcom: undefined,
   rfc2217: RFC2217_CAPABILITIES,
   tcp: TCP_CAPABILITIES,
+  udp: TCP_CAPABILITIES,
 };
 
 const NO_DRAIN =
@@ -46,6 +47,11 @@ const LIMITS: Readonly<Record<Protocol, readonly string[]>> = {
   tcp: [
     'raw TCP: settings, DTR, RTS, modem lines, line errors, break and flush stay here; set the port up at the server',
     NO_DRAIN,
+  ],
+  udp: [
+    'settings, DTR, RTS, modem lines, break and flush: UDP has no word for them; the port is set up at the server',
+    'datagrams: what is lost is lost, and whether anybody is there nothing tells',
+    'restart: the socket is made anew; the tty and its application stay',
   ],
 };
 

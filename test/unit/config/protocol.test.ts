@@ -90,7 +90,7 @@ describe('errors, one line each', () => {
     [
       'no such protocol',
       'servers:\n  a: { address: h, protocol: telnet }',
-      ['ttynp.yaml:3: servers.a.protocol: must be realcom, rfc2217 or tcp'],
+      ['ttynp.yaml:3: servers.a.protocol: must be realcom, rfc2217, tcp or udp'],
     ],
     [
       'a command port of a server without one',
