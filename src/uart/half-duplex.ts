@@ -1,7 +1,8 @@
 // A port on two wires: what is sent there is heard again, and a device that has just sent needs a moment before it hears. Takes the
 // echo away where it is one, and holds back what comes too soon after a byte of the line. Changes nothing else of the port.
 import type { Clock, Timer } from '../base/clock.js';
-import { type LineRequest, type LineSettings, lineTimeMs, type ModemLines, type OutputLines } from '../serial/line.js';
+import { type LineRequest, lineTimeMs } from '../serial/line.js';
+import { ForwardingUart } from './forwarding.js';
 import type { KeptUart, Uart, UartEvents } from './uart.js';
 
 export interface HalfDuplexOptions {
@@ -16,8 +17,7 @@ const ECHO_LATE_MS = 100;
 /** Bytes whose echo is waited for; what is more is taken for the line's own. */
 const MOST_EXPECTED = 64 * 1024;
 
-export class HalfDuplexUart implements Uart {
-  readonly #uart: Uart;
+export class HalfDuplexUart extends ForwardingUart {
   readonly #o: HalfDuplexOptions;
   #events: UartEvents | undefined;
   #expected: Uint8Array = new Uint8Array(0);
@@ -27,74 +27,38 @@ export class HalfDuplexUart implements Uart {
   #timer: Timer | undefined;
 
   constructor(uart: Uart, options: HalfDuplexOptions) {
-    this.#uart = uart;
+    super(uart);
     this.#o = options;
   }
 
-  get name(): string {
-    return this.#uart.name;
-  }
-
-  get settings(): LineSettings {
-    return this.#uart.settings;
-  }
-
-  get outputLines(): OutputLines {
-    return this.#uart.outputLines;
-  }
-
-  get modemLines(): ModemLines {
-    return this.#uart.modemLines;
-  }
-
-  get outputQueue(): number {
-    return this.#uart.outputQueue;
-  }
-
-  get inputQueue(): number {
-    return this.#uart.inputQueue;
-  }
-
-  get descriptor(): number | undefined {
-    return this.#uart.descriptor;
-  }
-
-  open(events: UartEvents, kept?: KeptUart): Promise<void> {
+  override open(events: UartEvents, kept?: KeptUart): Promise<void> {
     this.#events = events;
     this.#forget();
-    return this.#uart.open({ ...events, received: (bytes) => this.#received(bytes) }, kept);
+    return this.uart.open({ ...events, received: (bytes) => this.#received(bytes) }, kept);
   }
 
-  handOver(): KeptUart | undefined {
+  override handOver(): KeptUart | undefined {
     this.#forget();
-    return this.#uart.handOver?.();
+    return this.uart.handOver?.();
   }
 
-  request(request: LineRequest): Promise<boolean> {
+  override request(request: LineRequest): Promise<boolean> {
     // What is dropped is not heard.
     if (request.type === 'flush') this.#expected = new Uint8Array(0);
-    return this.#uart.request(request);
+    return this.uart.request(request);
   }
 
-  write(bytes: Uint8Array): number {
+  override write(bytes: Uint8Array): number {
     if (bytes.length > 0 && this.#mustWait()) return 0;
-    const taken = this.#uart.write(bytes);
+    const taken = this.uart.write(bytes);
     if (this.#o.echoSuppression && taken > 0) this.#expect(bytes.subarray(0, taken));
     return taken;
   }
 
-  pauseInput(): void {
-    this.#uart.pauseInput();
-  }
-
-  resumeInput(): void {
-    this.#uart.resumeInput();
-  }
-
-  close(): Promise<void> {
+  override close(): Promise<void> {
     this.#events = undefined;
     this.#forget();
-    return this.#uart.close();
+    return this.uart.close();
   }
 
   #forget(): void {
@@ -107,7 +71,7 @@ export class HalfDuplexUart implements Uart {
   /** Too soon after the line: `writable` follows. Where bytes are leaving already the line is ours. */
   #mustWait(): boolean {
     const left = this.#heardAt + this.#o.turnaroundMs - this.#o.clock.now();
-    if (left <= 0 || this.#uart.outputQueue > 0) return false;
+    if (left <= 0 || this.uart.outputQueue > 0) return false;
     this.#timer ??= this.#o.clock.after(left, () => {
       this.#timer = undefined;
       if (!this.#mustWait()) this.#events?.writable();
@@ -121,7 +85,7 @@ export class HalfDuplexUart implements Uart {
     if (now > this.#expectedUntil) this.#expected = new Uint8Array(0);
     const room = MOST_EXPECTED - this.#expected.length;
     this.#expected = Buffer.concat([this.#expected, bytes.subarray(0, room)]);
-    this.#expectedUntil = now + lineTimeMs(this.#uart.settings, this.#uart.outputQueue + bytes.length) + ECHO_LATE_MS;
+    this.#expectedUntil = now + lineTimeMs(this.uart.settings, this.uart.outputQueue + bytes.length) + ECHO_LATE_MS;
   }
 
   #received(bytes: Uint8Array): void {

@@ -1,7 +1,8 @@
 // A port that counts what passes: bytes, line errors, breaks, and how long ago the last byte was; and that tells who looks on
 // what the line was asked and what it told. Changes nothing.
 import type { Clock } from '../base/clock.js';
-import type { LineReport, LineRequest, LineSettings, ModemLines, OutputLines } from '../serial/line.js';
+import type { LineReport, LineRequest } from '../serial/line.js';
+import { ForwardingUart } from './forwarding.js';
 import type { KeptUart, Uart, UartEvents } from './uart.js';
 
 export interface LineMeter {
@@ -30,53 +31,20 @@ export function newMeter(): LineMeter {
   return { transmitted: 0, received: 0, ...none, parity: 0, framing: 0, overrun: 0, breaks: 0 };
 }
 
-export class MeteredUart implements Uart {
-  readonly #uart: Uart;
+export class MeteredUart extends ForwardingUart {
   readonly #meter: LineMeter;
   readonly #clock: Clock;
   readonly #watch: LineWatch | undefined;
 
   /** @param meter goes on counting over the uarts that it is given to, one after the other */
   constructor(uart: Uart, meter: LineMeter, clock: Clock, watch?: LineWatch) {
-    this.#uart = uart;
+    super(uart);
     this.#meter = meter;
     this.#clock = clock;
     this.#watch = watch;
   }
 
-  get name(): string {
-    return this.#uart.name;
-  }
-
-  get settings(): LineSettings {
-    return this.#uart.settings;
-  }
-
-  get outputLines(): OutputLines {
-    return this.#uart.outputLines;
-  }
-
-  get modemLines(): ModemLines {
-    return this.#uart.modemLines;
-  }
-
-  get outputQueue(): number {
-    return this.#uart.outputQueue;
-  }
-
-  get inputQueue(): number {
-    return this.#uart.inputQueue;
-  }
-
-  get descriptor(): number | undefined {
-    return this.#uart.descriptor;
-  }
-
-  handOver(): KeptUart | undefined {
-    return this.#uart.handOver?.();
-  }
-
-  open(events: UartEvents, kept?: KeptUart): Promise<void> {
+  override open(events: UartEvents, kept?: KeptUart): Promise<void> {
     const metered: UartEvents = {
       ...events,
       received: (bytes) => {
@@ -90,34 +58,22 @@ export class MeteredUart implements Uart {
         events.report(report);
       },
     };
-    return this.#uart.open(metered, kept);
+    return this.uart.open(metered, kept);
   }
 
-  request(request: LineRequest): Promise<boolean> {
-    return this.#watch?.on ? this.#watched(request, this.#watch) : this.#uart.request(request);
+  override request(request: LineRequest): Promise<boolean> {
+    return this.#watch?.on ? this.#watched(request, this.#watch) : this.uart.request(request);
   }
 
-  write(bytes: Uint8Array): number {
-    const taken = this.#uart.write(bytes);
+  override write(bytes: Uint8Array): number {
+    const taken = this.uart.write(bytes);
     this.#meter.transmitted += taken;
     if (taken > 0) this.#meter.lastTransmittedMs = this.#clock.now();
     return taken;
   }
 
-  pauseInput(): void {
-    this.#uart.pauseInput();
-  }
-
-  resumeInput(): void {
-    this.#uart.resumeInput();
-  }
-
-  close(): Promise<void> {
-    return this.#uart.close();
-  }
-
   async #watched(request: LineRequest, watch: LineWatch): Promise<boolean> {
-    const done = await this.#uart.request(request);
+    const done = await this.uart.request(request);
     if (watch.on) watch.requested(request, done);
     return done;
   }

@@ -1,22 +1,15 @@
 // Several masters on one line, one request at a time: what the device at the other end of the line sees, and what each master gets.
 // The device is slow, answers in pieces, and falls silent now and then; without arbitration the same masters spoil each other.
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { SystemClock } from '../../src/base/clock.js';
 import type { SharedPortOptions } from '../../src/serve/port-server.js';
 import { TcpServerPort } from '../../src/serve/tcp-server.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
+import { endsOfTests, sleep, holds as until } from '../support/leftovers.js';
 import { RawPeer } from '../support/raw-peer.js';
 import { SerialLine } from '../support/serial-line.js';
 
-const ends: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
-});
-
-const until = async (done: () => boolean) => {
-  while (!done()) await new Promise((resolve) => setTimeout(resolve, 1));
-};
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const ends = endsOfTests();
 
 /** Answers "a1?" with "a1=" and 60 bytes, in two pieces, after a while; to "x..." it says nothing. */
 class Slave {

@@ -2,10 +2,10 @@
 // of a null-modem cable (LoopbackUart.pair), so that lines are what a plug would show; where bytes alone matter, PTYs.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { SystemClock } from '../../src/base/clock.js';
 import { DEFAULT_SETTINGS, type LineReport, type LineSettings, type OutputLines } from '../../src/serial/line.js';
 import { pairSlave } from '../../src/serve/pair.js';
@@ -15,22 +15,10 @@ import { LoopbackUart } from '../../src/uart/loopback.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
 import type { Uart } from '../../src/uart/uart.js';
 import { freePorts } from '../support/free-ports.js';
+import { endsOfTests, sleep, holds as until } from '../support/leftovers.js';
 import { SerialLine } from '../support/serial-line.js';
 
-const until = async (done: () => boolean) => {
-  while (!done()) await new Promise((resolve) => setTimeout(resolve, 1));
-};
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-const descriptors = () => readdirSync('/proc/self/fd').length;
-const ends: (() => unknown)[] = [];
-let before = 0;
-beforeEach(() => {
-  before = descriptors();
-});
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
-  await until(() => descriptors() <= before);
-});
+const ends = endsOfTests();
 
 /** A device at the end of a cable: what it hears and sees. */
 class Device {

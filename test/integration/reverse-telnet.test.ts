@@ -1,22 +1,17 @@
 // A console that people reach by telnet: the telnet of this machine, netcat-like clients, breaks, ends of lines, floods of options.
 import { spawn, spawnSync } from 'node:child_process';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { SystemClock } from '../../src/base/clock.js';
 import type { LineRequest } from '../../src/serial/line.js';
 import type { PortEvent } from '../../src/serve/port-server.js';
 import { type ReverseTelnetOptions, ReverseTelnetPort } from '../../src/serve/reverse-telnet.js';
 import { LoopbackUart } from '../../src/uart/loopback.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
+import { endsOfTests, holds as until } from '../support/leftovers.js';
 import { hex, RawPeer } from '../support/raw-peer.js';
 import { SerialLine } from '../support/serial-line.js';
 
-const until = async (done: () => boolean) => {
-  while (!done()) await new Promise((resolve) => setTimeout(resolve, 1));
-};
-const ends: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
-});
+const ends = endsOfTests();
 
 async function rig(options: Partial<ReverseTelnetOptions> = {}) {
   const line = new SerialLine();

@@ -2,9 +2,8 @@
 // servers are not there, end, or do not read. The port is a PTY; where lines matter, a port that has them.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { SystemClock } from '../../src/base/clock.js';
 import { type Destination, parseDestination } from '../../src/config/destination.js';
 import { closeFd, listenTcp, localAddress } from '../../src/native/socket.js';
@@ -12,22 +11,10 @@ import type { PortEvent } from '../../src/serve/port-server.js';
 import { type TcpClientOptions, TcpClientPort } from '../../src/serve/tcp-client.js';
 import { LoopbackUart } from '../../src/uart/loopback.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
+import { endsOfTests, sleep, holds as until } from '../support/leftovers.js';
 import { SerialLine } from '../support/serial-line.js';
 
-const until = async (done: () => boolean) => {
-  while (!done()) await new Promise((resolve) => setTimeout(resolve, 1));
-};
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-const descriptors = () => readdirSync('/proc/self/fd').length;
-const ends: (() => unknown)[] = [];
-let before = 0;
-beforeEach(() => {
-  before = descriptors();
-});
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
-  await until(() => descriptors() <= before);
-});
+const ends = endsOfTests();
 
 /** A server that keeps what it gets; `ended` counts connections that are over. */
 class Far {

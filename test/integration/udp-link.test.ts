@@ -1,25 +1,13 @@
 // A device server's port over UDP, as the driver has it: what a peer gets and sends, and what the end of a peer is.
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { UdpLink } from '../../src/link/udp.js';
 import { dup } from '../../src/native/socket.js';
+import { endsOfTests, holds as until } from '../support/leftovers.js';
 
-const until = async (done: () => boolean) => {
-  while (!done()) await new Promise((resolve) => setTimeout(resolve, 1));
-};
-const descriptors = () => readdirSync('/proc/self/fd').length;
-const ends: (() => unknown)[] = [];
-let before = 0;
-beforeEach(() => {
-  before = descriptors();
-});
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
-  await until(() => descriptors() <= before);
-});
+const ends = endsOfTests();
 
 async function peer(address = '127.0.0.1', port = 0) {
   const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');

@@ -3,28 +3,16 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { SystemClock } from '../../src/base/clock.js';
 import { type Destination, parseDestination } from '../../src/config/destination.js';
 import type { PortEvent } from '../../src/serve/port-server.js';
 import { UdpPort, type UdpPortOptions } from '../../src/serve/udp.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
+import { endsOfTests, holds as until } from '../support/leftovers.js';
 import { SerialLine } from '../support/serial-line.js';
 
-const until = async (done: () => boolean) => {
-  while (!done()) await new Promise((resolve) => setTimeout(resolve, 1));
-};
-const descriptors = () => readdirSync('/proc/self/fd').length;
-const ends: (() => unknown)[] = [];
-let before = 0;
-beforeEach(() => {
-  before = descriptors();
-});
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
-  await until(() => descriptors() <= before);
-});
+const ends = endsOfTests();
 
 function to(text: string): Destination {
   const parsed = parseDestination(text);

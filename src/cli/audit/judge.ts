@@ -2,7 +2,9 @@
 // nothing, and asks no device; what runs at a device, its own pages tell.
 //
 //   auditConfig(config) -> Audit
+
 import type { ResolvedConfig, ResolvedTty } from '../../config/resolved.js';
+import { destinationsOf } from '../../config/serial-ports.js';
 import { rangesText, reachOf } from './address.js';
 import { GUIDE_MODES, GUIDE_SERVICES, type GuideRow } from './guide.js';
 import { discoveryEndpoints, servedEndpoints, servedMode } from './served.js';
@@ -117,9 +119,11 @@ function judgeServer(address: string, protocol: string): Judged {
   }
 }
 
-const hostNames = ({ ttys: all }: ResolvedConfig) => [
-  ...new Set(all.map((tty) => tty.address).filter((address) => reachOf(address) === 'name')),
-];
+const hostNames = ({ ttys: all, serialPorts }: ResolvedConfig) => {
+  const destinations = serialPorts.flatMap(({ served }) => destinationsOf(served)).map(({ host }) => host);
+  const hosts = [...all.map((tty) => tty.address), ...destinations];
+  return [...new Set(hosts.filter((host) => reachOf(host) === 'name'))];
+};
 
 function names(config: ResolvedConfig): Endpoint[] {
   const asked = hostNames(config);
@@ -200,6 +204,14 @@ function serviceRows(config: ResolvedConfig): ServiceRow[] {
   ];
 }
 
+/** They listen nowhere. */
+function pairMasters({ serialPorts }: ResolvedConfig): Judged | undefined {
+  const count = serialPorts.filter(({ served }) => served.mode === 'pair-master').length;
+  if (count === 0) return undefined;
+  const now = `connects: ${count} serial ${count === 1 ? 'port' : 'ports'} of this machine`;
+  return { verdict: 'note', now, why: 'not encrypted, no password: keep it within the plant, or tunnel it' };
+}
+
 function modeRows(config: ResolvedConfig): ServiceRow[] {
   const { ttys: all } = config;
   const m = GUIDE_MODES;
@@ -218,7 +230,7 @@ function modeRows(config: ResolvedConfig): ServiceRow[] {
     { ...m.rfc2217, ...(servedMode(config, 'rfc2217') ?? unused) },
     { ...m.tcpServer, ...(servedMode(config, 'tcp-server') ?? unused) },
     { ...m.udp, ...(servedMode(config, 'udp') ?? unused) },
-    { ...m.pair, ...(servedMode(config, 'pair-slave') ?? servedMode(config, 'pair-master') ?? unused) },
+    { ...m.pair, ...(servedMode(config, 'pair-slave') ?? pairMasters(config) ?? unused) },
     { ...m.ethernetModem, ...(servedMode(config, 'ethernet-modem') ?? unused) },
     { ...m.reverseTelnet, ...(servedMode(config, 'reverse-telnet') ?? unused) },
   ];

@@ -247,3 +247,33 @@ describe('the command', () => {
     expect([code, err]).toEqual([1, expect.stringContaining(`${file}:4: nonsense`)]);
   });
 });
+
+test('served ports that connect, send and listen for datagrams: each is listed, and names are asked for', () => {
+  const { endpoints, services, modes } = audit(`
+servers: { a: { address: 10.0.0.1, protocol: udp, ports: 1, firstTty: ttyA0 } }
+serialPorts:
+  1: { device: /dev/a, mode: udp, listen: 0.0.0.0, destinations: ["10.0.0.1-10.0.0.9:4001", plc.example] }
+  2: { device: /dev/b, mode: tcp-client, destinations: ["[2001:db8::7]:23"] }
+  3: { device: /dev/c, mode: pair-master, destinations: ["192.0.2.1:4003"] }
+`);
+  const own = endpoints
+    .slice(1)
+    .map(({ transport, direction, ...one }) => [transport, direction, ...brief({ transport, direction, ...one })]);
+  expect(own).toEqual(
+    expect.arrayContaining([
+      ['udp', 'connects', 'note', 'a: UDP', '10.0.0.1', '4001'],
+      ['udp', 'opens', 'against', 'serial port 1: udp', '0.0.0.0', '4001'],
+      ['udp', 'connects', 'note', 'serial port 1: udp', '10.0.0.1-10.0.0.9', '4001'],
+      ['udp', 'connects', 'note', 'serial port 1: udp', 'plc.example', '4001'],
+      ['tcp', 'connects', 'note', 'serial port 2: tcp-client', '2001:db8::7', '23'],
+      ['tcp', 'connects', 'note', 'serial port 3: pair-master', '192.0.2.1', '4003'],
+    ]),
+  );
+  expect(services.find(({ service }) => service.startsWith('DNS'))).toMatchObject({
+    verdict: 'note',
+    why: 'for plc.example',
+  });
+  const row = (name: string) => modes.find(({ service }) => service === name);
+  expect(row('UDP')).toMatchObject({ verdict: 'against' });
+  expect(row('Pair Connection')).toMatchObject({ verdict: 'note', now: 'connects: 1 serial port of this machine' });
+});
