@@ -94,7 +94,12 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     changed: (tty) => supervisor.nameChanged(tty),
     ask: () => usbipHost?.lookAgain(),
   });
-  const served = new ServedPorts({ clock, log, keepers: new ServedKeepers(store, log), ...servedFactories(clock) });
+  const served = new ServedPorts({
+    clock,
+    log,
+    keepers: new ServedKeepers(store, log),
+    ...servedFactories(clock, process.env.STATE_DIRECTORY || undefined),
+  });
   const supervisor = new Supervisor(
     {
       version: packageVersion(),

@@ -8,9 +8,12 @@ import type { PortLine } from './shared-line.js';
 /** What `takeAll` may hold beyond the port's own queue. */
 const ELASTIC_BYTES = 64 * 1024;
 
+/** What it needs of the port. */
+export type IntakeLine = Pick<PortLine, 'write' | 'pauseInput' | 'resumeInput'>;
+
 export class DataIntake {
   readonly #socket: Socket;
-  readonly #uart: PortLine;
+  readonly #uart: IntakeLine;
   #pending: Uint8Array[] = [];
   #pendingBytes = 0;
   #takingAll = 0;
@@ -20,7 +23,7 @@ export class DataIntake {
   #done: (() => void) | undefined;
 
   /** @param kept goes on where another one was; `portWritable` begins it */
-  constructor(socket: Socket, uart: PortLine, kept?: KeptIntake) {
+  constructor(socket: Socket, uart: IntakeLine, kept?: KeptIntake) {
     this.#socket = socket;
     this.#uart = uart;
     this.#received = kept?.received ?? 0;

@@ -11,8 +11,11 @@ const FULL_PIECES = 4096;
 const STANDS_MS = 1000;
 const PATIENCE_MS = 10_000;
 
+/** What it needs of the port. */
+export type OutputPort = Pick<Uart, 'write' | 'outputQueue'>;
+
 export class LineOutput {
-  readonly #uart: Uart;
+  readonly #uart: OutputPort;
   readonly #clock: Clock;
   #pieces: Uint8Array[] = [];
   #first = 0;
@@ -22,7 +25,7 @@ export class LineOutput {
   readonly #waiting = new Set<() => void>();
   #closed = false;
 
-  constructor(uart: Uart, clock: Clock) {
+  constructor(uart: OutputPort, clock: Clock) {
     this.#uart = uart;
     this.#clock = clock;
   }

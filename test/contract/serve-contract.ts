@@ -28,6 +28,8 @@ export interface ServeCase {
   serve(parts: ServeParts): PortServer;
   /** Connects as a host of this mode does; `data` carries the bytes of the line. All sockets are in `all`. */
   host(tcpPorts: readonly number[]): Promise<{ data: RawPeer; all: readonly RawPeer[] }>;
+  /** Its hosts are disconnected when it is handed over. */
+  readonly cannotBeKept?: boolean;
   /** Data as they are on the network; default: as they are. */
   readonly onWire?: (bytes: Uint8Array) => Uint8Array;
 }
@@ -212,6 +214,8 @@ export function serveContract(one: ServeCase): void {
       expect(again.tcpPorts).toEqual(tcpPorts);
     });
 
+    const keeps = test.skipIf(one.cannotBeKept === true);
+
     /** As another process takes it. */
     function kept({ state, ...descriptors }: ServerHandover): KeptServer {
       return { ...descriptors, state: parseWithBytes(stringifyWithBytes(state)) as ServerHandover['state'] };
@@ -235,33 +239,36 @@ export function serveContract(one: ServeCase): void {
       return { server, events };
     }
 
-    test('handed over again and again in the middle of traffic: no byte is lost, doubled or changed, either way', async () => {
-      const { line, server } = await served();
-      const { data, all } = await host(server);
-      await until(() => server.clients.length === 1);
-      const much = counted(300_000);
-      const onWire = Buffer.from(one.onWire?.(much) ?? much);
-      data.send(onWire);
-      line.send(much);
-      let now = server;
-      for (let round = 0; round < 8; round++) {
-        await until(() => line.received.length >= (round * much.length) / 10);
-        // A part of what is on its way is then in the queues of this process.
-        line.deaf = round % 2 === 0;
-        for (let turn = 0; turn < round * 3; turn++) await new Promise((resolve) => setImmediate(resolve));
-        ({ server: now } = await handedOver(line, now));
-        expect(now.clients).toHaveLength(1);
-        line.deaf = false;
-      }
-      await until(() => line.received.length >= much.length);
-      expect(line.received.equals(much)).toBe(true);
-      await data.until(() => data.received.length >= onWire.length);
-      expect(data.received.equals(onWire)).toBe(true);
-      expect(now.clients).toMatchObject([{ received: much.length, sent: much.length }]);
-      expect(all.map(({ ended }) => ended)).toEqual(all.map(() => false));
-    });
+    keeps(
+      'handed over again and again in the middle of traffic: no byte is lost, doubled or changed, either way',
+      async () => {
+        const { line, server } = await served();
+        const { data, all } = await host(server);
+        await until(() => server.clients.length === 1);
+        const much = counted(300_000);
+        const onWire = Buffer.from(one.onWire?.(much) ?? much);
+        data.send(onWire);
+        line.send(much);
+        let now = server;
+        for (let round = 0; round < 8; round++) {
+          await until(() => line.received.length >= (round * much.length) / 10);
+          // A part of what is on its way is then in the queues of this process.
+          line.deaf = round % 2 === 0;
+          for (let turn = 0; turn < round * 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+          ({ server: now } = await handedOver(line, now));
+          expect(now.clients).toHaveLength(1);
+          line.deaf = false;
+        }
+        await until(() => line.received.length >= much.length);
+        expect(line.received.equals(much)).toBe(true);
+        await data.until(() => data.received.length >= onWire.length);
+        expect(data.received.equals(onWire)).toBe(true);
+        expect(now.clients).toMatchObject([{ received: much.length, sent: much.length }]);
+        expect(all.map(({ ended }) => ended)).toEqual(all.map(() => false));
+      },
+    );
 
-    test('handed over with nobody connected, and who connects meanwhile waits', async () => {
+    keeps('handed over with nobody connected, and who connects meanwhile waits', async () => {
       const { line, server } = await served();
       const handover = await server.handOver(1000);
       if (handover === undefined) throw new Error('it could not be kept');
@@ -275,7 +282,7 @@ export function serveContract(one: ServeCase): void {
       expect((await data.take(5)).toString()).toBe('hello');
     });
 
-    test('handed over, and the host went meanwhile, or the device: told as ever, and nothing is left', async () => {
+    keeps('handed over, and the host went meanwhile, or the device: told as ever, and nothing is left', async () => {
       const { line, server } = await served();
       const { data, all } = await host(server);
       await until(() => server.clients.length === 1);
@@ -296,7 +303,7 @@ export function serveContract(one: ServeCase): void {
       for (const peer of again.all) await peer.end();
     });
 
-    test('of a process that was killed: the device and what listens are there, and no host', async () => {
+    keeps('of a process that was killed: the device and what listens are there, and no host', async () => {
       const { line, server } = await served();
       const handover = await server.handOver(1000);
       if (handover === undefined) throw new Error('it could not be kept');
@@ -305,6 +312,16 @@ export function serveContract(one: ServeCase): void {
       const { data } = await host(next);
       data.send(Buffer.from('well'));
       await until(() => line.received.toString() === 'well');
+    });
+
+    test.runIf(one.cannotBeKept)('handed over it is closed, and gives its TCP port and the device back', async () => {
+      const { line, server } = await served();
+      const { all } = await host(server);
+      expect(await server.handOver(1000)).toBeUndefined();
+      for (const peer of all) await peer.end();
+      const { server: next } = nextServer(line, server);
+      await next.open();
+      expect(next.tcpPorts).toEqual(server.tcpPorts);
     });
 
     test('a port that cannot be kept is closed by it, and its host is told the end', async () => {

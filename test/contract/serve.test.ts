@@ -1,5 +1,8 @@
 // The contract of served ports against every mode.
+
+import { FACTORY } from '../../src/protocol/at/profile.js';
 import { escapeData } from '../../src/protocol/telnet/encoder.js';
+import { EthernetModemPort } from '../../src/serve/ethernet-modem.js';
 import { pairSlave } from '../../src/serve/pair.js';
 import { RealComPort } from '../../src/serve/real-com.js';
 import { ReverseTelnetPort } from '../../src/serve/reverse-telnet.js';
@@ -83,4 +86,18 @@ serveContract({
     return { data, all: [data] };
   },
   onWire: escapeData,
+});
+
+/** It answers by itself and says nothing: what the line sees is what the host said. */
+const SILENT = { flags: { ...FACTORY.flags, Q: 1, E: 0 }, registers: FACTORY.registers.with(0, 1) };
+
+serveContract({
+  name: 'ethernet-modem, which answers by itself',
+  serve: ({ tcpPorts: [port = 0], ...parts }) =>
+    new EthernetModemPort({ ...parts, port, profiles: { kept: SILENT, keep: async () => true } }),
+  host: async ([port = 0]) => {
+    const data = await RawPeer.connect(port);
+    return { data, all: [data] };
+  },
+  cannotBeKept: true,
 });

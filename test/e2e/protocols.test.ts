@@ -105,11 +105,15 @@ describe('rfc2217', () => {
     whole = await Whole.start(behind('rfc2217', server.port));
     const texts: string[] = [];
     const stop = new AbortController();
-    const records = whole.client.trace(TTY, stop.signal);
-    const reading = (async () => {
-      for await (const record of records)
+    const client = whole.client;
+    const follow = async () => {
+      for await (const record of client.trace(TTY, stop.signal))
         if (record.type === 'command') texts.push(`${record.direction} ${record.text}`);
-    })().catch(() => {});
+    };
+    const reading = (async () => {
+      // One that was asked for before the daemon could be is asked for again.
+      while (!stop.signal.aborted) await follow().catch(() => {});
+    })();
     const program = app();
     await whole.portIs('up', ({ state }) => state === 'up', TTY);
     // Until the trace is there, changes are not seen.

@@ -1,7 +1,9 @@
 // Which server a configured serial port gets: the one place where a mode's name becomes a server.
+import { packageVersion } from '../../api/version.js';
 import type { Clock } from '../../base/clock.js';
 import type { ResolvedSerialPort } from '../../config/resolved.js';
 import { AccessList } from '../../serve/access-list.js';
+import { EthernetModemPort } from '../../serve/ethernet-modem.js';
 import type { ListenHints } from '../../serve/listener.js';
 import { pairSlave } from '../../serve/pair.js';
 import { PairMasterPort } from '../../serve/pair-master.js';
@@ -16,6 +18,7 @@ import { UdpPort } from '../../serve/udp.js';
 import { HalfDuplexUart } from '../../uart/half-duplex.js';
 import { SerialPortUart } from '../../uart/serialport.js';
 import type { Uart } from '../../uart/uart.js';
+import { KeptModemProfiles } from './modem-profiles.js';
 import type { ServedPortsOptions } from './served-ports.js';
 
 /** RTS while it transmits; our own bytes are not heard. */
@@ -36,7 +39,12 @@ function hints({ served }: ResolvedSerialPort): ListenHints {
   };
 }
 
-export function servedFactories(clock: Clock): Pick<ServedPortsOptions, 'makeUart' | 'makeServer'> {
+/** @param stateDirectory what outlives the daemon is kept there; absent: it is kept until the daemon ends */
+export function servedFactories(
+  clock: Clock,
+  stateDirectory?: string,
+): Pick<ServedPortsOptions, 'makeUart' | 'makeServer'> {
+  const profiles = new KeptModemProfiles(stateDirectory);
   return {
     makeUart: ({ device, settings, rs485, turnaroundDelayMs: turnaroundMs, echoSuppression }) => {
       const uart = new SerialPortUart({ device, settings, clock, ...(rs485 ? { rs485: RS485 } : {}) });
@@ -87,12 +95,17 @@ export function servedFactories(clock: Clock): Pick<ServedPortsOptions, 'makeUar
           return new UdpPort({ ...common, port: served.udpPort, destinations: served.destinations });
         case 'tcp-client':
           return new TcpClientPort({ ...common, ...served, inactivityMs: served.inactivityTimeMs });
+        case 'ethernet-modem':
+          return new EthernetModemPort({
+            ...common,
+            port: served.tcpPort,
+            profiles: profiles.of(config.port),
+            identity: [`ttynp serial port ${config.port}`, packageVersion(), 'Ethernet modem'],
+          });
         case 'pair-master':
           return new PairMasterPort({ ...common, destination: served.destination });
         case 'pair-slave':
           return pairSlave({ ...common, port: served.tcpPort });
-        case 'ethernet-modem':
-          return undefined;
         case 'reverse-telnet':
           return new ReverseTelnetPort({
             ...common,
