@@ -28,6 +28,7 @@ export const SERIAL_PORT_MODES = [
   'udp',
   'pair-master',
   'pair-slave',
+  'ethernet-modem',
   'reverse-telnet',
   'disabled',
 ] as const;

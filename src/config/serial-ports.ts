@@ -20,7 +20,7 @@ const ALIVE_CHECK_MS = 7 * 60_000;
 const KEYS_OF_MODES: Partial<Record<keyof SerialPortValue, readonly ServedMode['mode'][]>> = {
   dataPort: ['real-com'],
   commandPort: ['real-com', 'tcp-server'],
-  tcpPort: ['rfc2217', 'tcp-server', 'pair-slave', 'reverse-telnet'],
+  tcpPort: ['rfc2217', 'tcp-server', 'pair-slave', 'ethernet-modem', 'reverse-telnet'],
   udpPort: ['udp'],
   destinations: ['tcp-client', 'udp', 'pair-master'],
   connectionControl: ['tcp-client'],
@@ -28,7 +28,7 @@ const KEYS_OF_MODES: Partial<Record<keyof SerialPortValue, readonly ServedMode['
   arbitrate: ['real-com', 'tcp-server'],
   responseTimeout: ['real-com', 'tcp-server'],
   lateAnswers: ['real-com', 'tcp-server'],
-  accessibleIps: ['real-com', 'rfc2217', 'tcp-server', 'udp', 'pair-slave', 'reverse-telnet'],
+  accessibleIps: ['real-com', 'rfc2217', 'tcp-server', 'udp', 'pair-slave', 'ethernet-modem', 'reverse-telnet'],
   packing: ['real-com', 'rfc2217', 'tcp-server', 'tcp-client', 'udp'],
   maxConnection: ['real-com', 'tcp-server'],
   maxConnectionPerIp: ['real-com', 'tcp-server'],

@@ -93,6 +93,7 @@ test('what is left out is as the device servers have it', () => {
     destination: to('slave', 4003),
   });
   expect(servedOf('mode: pair-slave')).toEqual({ mode: 'pair-slave', tcpPort: 4001 });
+  expect(servedOf('mode: ethernet-modem, tcpPort: 5000')).toEqual({ mode: 'ethernet-modem', tcpPort: 5000 });
   expect(servedOf('mode: reverse-telnet, inactivityTime: 2m, mapCrLf: cr')).toEqual({
     mode: 'reverse-telnet',
     tcpPort: 4001,

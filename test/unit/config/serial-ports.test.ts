@@ -161,11 +161,11 @@ test.each([
   ['{ mode: real-com }', '3: serialPorts.1.device: is missing'],
   [
     '{ device: /dev/a, mode: realcom }',
-    '3: serialPorts.1.mode: must be one of real-com, rfc2217, tcp-server, tcp-client, udp, pair-master, pair-slave, reverse-telnet, disabled, got "realcom"',
+    '3: serialPorts.1.mode: must be one of real-com, rfc2217, tcp-server, tcp-client, udp, pair-master, pair-slave, ethernet-modem, reverse-telnet, disabled, got "realcom"',
   ],
   [
     '{ device: /dev/a, tcpPort: 4001 }',
-    '3: serialPorts.1.tcpPort: belongs to mode rfc2217, tcp-server, pair-slave or reverse-telnet, not to real-com',
+    '3: serialPorts.1.tcpPort: belongs to mode rfc2217, tcp-server, pair-slave, ethernet-modem or reverse-telnet, not to real-com',
   ],
   [
     '{ device: /dev/a, mode: tcp-server, dataPort: 950 }',
