@@ -2,16 +2,19 @@
 // matter, a port that has them. socat, minicom, sz and rz are the foreign programs.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SystemClock } from '../../src/base/clock.js';
-import { FACTORY, type Profile } from '../../src/protocol/at/profile.js';
+import { KeptModemProfiles } from '../../src/daemon/served/modem-profiles.js';
+import type { ModemLines } from '../../src/serial/line.js';
 import { type EthernetModemOptions, EthernetModemPort } from '../../src/serve/ethernet-modem.js';
 import type { PortEvent } from '../../src/serve/port-server.js';
+import { LoopbackUart } from '../../src/uart/loopback.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
+import type { UartEvents } from '../../src/uart/uart.js';
 import { RawPeer } from '../support/raw-peer.js';
 import { SerialLine } from '../support/serial-line.js';
 
@@ -86,10 +89,40 @@ async function caller(port: number) {
   return peer;
 }
 
-const kept = (flags: Partial<Profile['flags']>, s0 = 0) => ({
-  kept: { flags: { ...FACTORY.flags, ...flags }, registers: FACTORY.registers.with(0, s0) },
-  keep: async () => true,
-});
+/** A port whose modem lines the test sets. */
+class LinesUart extends LoopbackUart {
+  said = '';
+  #events: UartEvents | undefined;
+  #lines: ModemLines = { cts: true, dsr: true, dcd: true, ri: false };
+
+  constructor() {
+    super({ clock: new SystemClock() });
+  }
+
+  override get modemLines(): ModemLines {
+    return this.#lines;
+  }
+
+  override async open(events: UartEvents): Promise<void> {
+    this.#events = events;
+    await super.open({ ...events, received: () => {}, report: () => {} });
+  }
+
+  override write(bytes: Uint8Array): number {
+    this.said += Buffer.from(bytes).toString('latin1');
+    return bytes.length;
+  }
+
+  type(text: string): void {
+    this.#events?.received(Buffer.from(text));
+  }
+
+  show(lines: ModemLines): void {
+    this.#lines = lines;
+    this.#events?.report({ type: 'lines', lines });
+  }
+}
+
 const OK = '\r\nOK\r\n';
 
 describe('dialling', () => {
@@ -255,3 +288,171 @@ describe('what hostile ones do', () => {
     expect(line.received.includes(much)).toBe(true);
   }, 30_000);
 });
+
+describe('lines', () => {
+  test('DTR and RTS of the port, and the terminal that drops its DTR', async () => {
+    const far = await called();
+    const uart = new LinesUart();
+    const { server } = await rig({ uart });
+    expect(uart.outputLines).toEqual({ dtr: false, rts: true });
+    uart.type(`ATD127.0.0.1:${far.port}\r`);
+    await until(() => uart.said.includes('CONNECT'));
+    expect(uart.outputLines).toEqual({ dtr: true, rts: true });
+    uart.type('last');
+    uart.show({ cts: true, dsr: false, dcd: false, ri: false });
+    await until(() => uart.said.includes('NO CARRIER'));
+    expect(uart.outputLines).toEqual({ dtr: false, rts: true });
+    await until(() => far.ended === 1);
+    expect([far.text, server.clients]).toEqual(['last', []]);
+  });
+});
+
+describe('AT&W', () => {
+  test('is there for the next server of the port, in a file; where there is no directory it is an error', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'modem-'));
+    ends.push(() => rmSync(directory, { recursive: true, force: true }));
+    const first = await rig({ profiles: new KeptModemProfiles(directory).of(3) });
+    await first.asks('ATE0V0S0=2&W', '0\r');
+    expect(readdirSync(directory)).toEqual(['ethernet-modem-3.json']);
+    const next = await rig({ profiles: new KeptModemProfiles(directory).of(3) });
+    next.line.send('ATS0?\r');
+    expect(await next.sees('0\r')).toBe('002\r\n0\r');
+    writeFileSync(join(directory, 'ethernet-modem-3.json'), '{"flags":{');
+    expect(new KeptModemProfiles(directory).of(3).kept).toBeUndefined();
+    const nowhere = await rig({ profiles: new KeptModemProfiles(join(directory, 'none')).of(1) });
+    await nowhere.asks('AT&W', 'ERROR\r\n');
+    const alone = new KeptModemProfiles(undefined);
+    const forgetful = await rig({ profiles: alone.of(1) });
+    await forgetful.asks('ATS0=4&W', OK);
+    expect([alone.of(1).kept?.registers[0], alone.of(2).kept]).toEqual([4, undefined]);
+  });
+
+  test('where it cannot be written it is an error, nothing is left half written, and ATZ brings back what was there', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'modem-'));
+    ends.push(() => rmSync(directory, { recursive: true, force: true }));
+    const { asks } = await rig({ profiles: new KeptModemProfiles(directory).of(1) });
+    await asks('ATE0S0=7&W', OK);
+    rmSync(join(directory, 'ethernet-modem-1.json'));
+    mkdirSync(join(directory, 'ethernet-modem-1.json', 'taken'), { recursive: true });
+    expect(await asks('ATS0=9&W', 'R\r\n')).toBe('\r\nERROR\r\n');
+    expect(readdirSync(directory)).toEqual(['ethernet-modem-1.json']);
+    expect(await asks('ATZS0?', OK)).toBe(OK);
+    expect(await asks('ATS0?', OK)).toBe(`\r\n007\r\n${OK}`);
+  });
+});
+
+/** A program on a PTY whose other side is the line of the port: what it does there, the port sees. */
+function link(
+  line: SerialLine,
+  peer: { write(bytes: Uint8Array): unknown; on(type: 'data', fn: (bytes: Buffer) => void): unknown },
+) {
+  let sent = line.received.length;
+  const timer = setInterval(() => {
+    const now = line.received;
+    if (now.length > sent) peer.write(now.subarray(sent));
+    sent = now.length;
+  }, 2);
+  peer.on('data', (bytes) => line.send(bytes));
+  ends.push(() => clearInterval(timer));
+}
+
+const has = (program: string) => spawnSync('which', [program]).status === 0;
+
+describe('foreign programs', () => {
+  test.skipIf(!has('socat'))('socat (installed?) calls, and is called', async () => {
+    const { line, asks, sees, port } = await rig();
+    await asks('ATE0S0=1S12=2', OK);
+    const out = spawn('socat', ['-', `TCP:127.0.0.1:${port}`], { stdio: ['pipe', 'pipe', 'ignore'] });
+    ends.push(() => gone(out));
+    let heard = '';
+    out.stdout.on('data', (bytes) => (heard += bytes));
+    out.stdin.write('from socat');
+    await sees('from socat');
+    line.send('from the terminal');
+    await until(() => heard === 'from the terminal');
+    await gone(out);
+    await sees('NO CARRIER\r\n');
+    const answering = spawn('socat', ['-d', '-d', 'TCP-LISTEN:0,bind=127.0.0.1', 'EXEC:cat'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    ends.push(() => gone(answering));
+    let told = '';
+    answering.stderr.on('data', (bytes) => (told += bytes));
+    await until(() => /listening on AF=2 127.0.0.1:\d+/.test(told));
+    await asks(`ATD127.0.0.1:${/127.0.0.1:(\d+)/.exec(told)?.[1]}`, 'CONNECT');
+    await sees('\r\n');
+    line.send('echoed');
+    await sees('echoed');
+    await sleep(60);
+    line.send('+++');
+    await sees(OK);
+    await asks('ATH', 'NO CARRIER\r\n');
+  });
+
+  test('two of our ports: one dials, the other rings and answers; a file by zmodem (lrzsz) through both', async () => {
+    const one = await rig();
+    const two = await rig();
+    await two.asks('ATE0', OK);
+    one.line.send(`ATE0D127.0.0.1:${two.port}\r`);
+    await two.sees('RING\r\n');
+    await Promise.all([two.asks('ATA', '00\r\n'), one.sees('00\r\n')]);
+    if (!has('sz') || !has('rz')) return console.warn('no zmodem: lrzsz is not installed');
+    const directory = mkdtempSync(join(tmpdir(), 'zmodem-'));
+    ends.push(() => rmSync(directory, { recursive: true, force: true }));
+    const content = Buffer.from(Array.from({ length: 200_000 }, (_, i) => (i * 7 + (i >> 8)) & 0xff));
+    writeFileSync(join(directory, 'sent'), content);
+    const rz = spawn('rz', ['--binary', '--rename', '--quiet'], {
+      cwd: mkdtempSync(join(directory, 'to-')),
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    ends.push(() => gone(rz));
+    link(two.line, { write: (bytes) => rz.stdin.write(bytes), on: (_, fn) => rz.stdout.on('data', fn) });
+    const sz = spawn('sz', ['--binary', '--quiet', join(directory, 'sent')], { stdio: ['pipe', 'pipe', 'ignore'] });
+    ends.push(() => gone(sz));
+    link(one.line, { write: (bytes) => sz.stdin.write(bytes), on: (_, fn) => sz.stdout.on('data', fn) });
+    const [status] = await once(rz, 'exit');
+    expect(status).toBe(0);
+    const [to = ''] = readdirSync(directory).filter((name) => name.startsWith('to-'));
+    expect(readFileSync(join(directory, to, 'sent')).equals(content)).toBe(true);
+  }, 60_000);
+
+  test.skipIf(!has('minicom'))(
+    'minicom (installed?) dials by its own hand',
+    async () => {
+      const far = await called();
+      const { line } = await rig();
+      const child = spawn('python3', ['-c', MINICOM, String(far.port)], { stdio: ['pipe', 'pipe', 'inherit'] });
+      ends.push(() => gone(child));
+      const [path] = (await once(child.stdout, 'data')) as [Buffer];
+      expect(path.toString()).toBe('pty\n');
+      link(line, { write: (bytes) => child.stdin.write(bytes), on: (_, fn) => child.stdout.on('data', fn) });
+      await until(() => far.text.includes('typed in minicom'));
+      expect(line.received.toString('latin1')).toContain('CONNECT');
+    },
+    60_000,
+  );
+});
+
+/** Minicom on a terminal of its own and a PTY as its port, which is this program's standard input and output. */
+const MINICOM = `
+import os, pty, select, subprocess, sys, tempfile, time, tty
+port, slave = pty.openpty(); tty.setraw(slave); name = os.ttyname(slave)
+screen, terminal = pty.openpty()
+home = tempfile.mkdtemp()
+script = os.path.join(home, 'script')
+open(script, 'w').write('send "ATD127.0.0.1:%s"\\nexpect {\\n "CONNECT" goto on\\n timeout 20 exit 1\\n}\\non:\\nsleep 1\\nsend "typed in minicom"\\nsleep 30\\n' % sys.argv[1])
+env = dict(os.environ, HOME=home, TERM='vt100')
+child = subprocess.Popen(['minicom', '-D', name, '-b', '9600', '-o', '-S', script], stdin=terminal, stdout=terminal, stderr=terminal, env=env, start_new_session=True)
+os.write(1, b'pty\\n')
+inputs = [0, port, screen]
+try:
+    while child.poll() is None:
+        for fd in select.select(inputs, [], [], 0.1)[0]:
+            data = os.read(fd, 4096)
+            if fd == 0:
+                if not data: raise SystemExit
+                os.write(port, data)
+            elif fd == port: os.write(1, data)
+finally:
+    child.kill()
+`;

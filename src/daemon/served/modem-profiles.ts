@@ -37,6 +37,7 @@ export class KeptModemProfiles {
 
 const nameOf = (port: number) => `ethernet-modem-${port}.json`;
 
+/** Whether the file has this text now; else it is as it was. */
 async function isReplaced(directory: string, name: string, text: string): Promise<boolean> {
   const fresh = join(directory, `.${name}.${process.pid}`);
   try {
