@@ -11,3 +11,70 @@ const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
+
+function terminal() {
+  const line = new SerialLine();
+  ends.push(() => line.unplug());
+  let read = 0;
+  const text = () => line.received.toString('latin1');
+  /** What it sees up to this, and no more. */
+  const sees = async (what: string) => {
+    await eventually(
+      () => `${JSON.stringify(what)} in ${JSON.stringify(text().slice(read))}`,
+      async () => text().indexOf(what, read) >= 0,
+    );
+    const end = text().indexOf(what, read) + what.length;
+    const seen = text().slice(read, end);
+    read = end;
+    return seen;
+  };
+  return { line, sees };
+}
+
+test('one modem dials the other; AT&W lasts over a restart; a daemon that is killed leaves nothing in the way', async () => {
+  const state = mkdtempSync(join(tmpdir(), 'modem-state-'));
+  ends.push(() => rmSync(state, { recursive: true, force: true }));
+  const [one, two] = [terminal(), terminal()];
+  const [tcpPort = 0, other = 0] = await freePorts(2);
+  const whole = await Whole.start({
+    daemon: { env: { STATE_DIRECTORY: state } },
+    config: {
+      serialPorts: {
+        1: { device: one.line.path, mode: 'ethernet-modem', listen: '127.0.0.1', tcpPort },
+        2: { device: two.line.path, mode: 'ethernet-modem', listen: '127.0.0.1', tcpPort: other },
+      },
+    },
+  });
+  ends.push(() => whole.close());
+  const areUp = () =>
+    eventually(
+      () => `both ports up\n${whole.daemon.stderr}`,
+      async () => (await whole.client.serialPorts()).filter(({ state: is }) => is === 'up').length === 2,
+    );
+  const dialled = async () => {
+    one.line.send(`ATD127.0.0.1:${other}\r`);
+    await one.sees('CONNECT');
+    await one.sees('\r\n');
+    await two.sees('CONNECT');
+    await two.sees('\r\n');
+    one.line.send('there');
+    expect(await two.sees('there')).toBe('there');
+    two.line.send('and back');
+    expect(await one.sees('and back')).toBe('and back');
+  };
+  await areUp();
+  two.line.send('ATE0S0=1&W\r');
+  await two.sees('OK\r\n');
+  await dialled();
+  await whole.stopDaemon();
+  await whole.startDaemon();
+  await areUp();
+  two.line.send('ATS0?\r');
+  expect(await two.sees('OK\r\n')).toBe('\r\n001\r\n\r\nOK\r\n');
+  await dialled();
+  whole.daemon.signal('SIGKILL');
+  await whole.daemon.exit();
+  await whole.startDaemon();
+  await areUp();
+  await dialled();
+}, 60_000);

@@ -245,6 +245,24 @@ describe('called', () => {
   });
 });
 
+describe('two of our ports', () => {
+  test('one dials, the other rings and answers; who is called hangs up', async () => {
+    const [one, two] = [await rig(), await rig()];
+    await two.asks('ATE0S12=2', OK);
+    one.line.send(`ATE0D127.0.0.1:${two.port}\r`);
+    await two.sees('RING\r\n');
+    await Promise.all([two.asks('ATA', '00\r\n'), one.sees('00\r\n')]);
+    one.line.send('there');
+    await two.sees('there');
+    two.line.send('back');
+    await one.sees('back');
+    await sleep(60);
+    two.line.send('+++');
+    await two.sees(OK);
+    await Promise.all([two.asks('ATH', 'NO CARRIER'), one.sees('NO CARRIER')]);
+  });
+});
+
 describe('what hostile ones do', () => {
   test('garbage without end, and lines that answer much: bounded, in order, and it goes on', async () => {
     const { line, server, sees } = await rig();
@@ -359,7 +377,7 @@ function link(
 const has = (program: string) => spawnSync('which', [program]).status === 0;
 
 describe('foreign programs', () => {
-  test.skipIf(!has('socat'))('socat (installed?) calls, and is called', async () => {
+  test.skipIf(!has('socat'))('socat calls, and is called (skipped where socat is not installed)', async () => {
     const { line, asks, sees, port } = await rig();
     await asks('ATE0S0=1S12=2', OK);
     const out = spawn('socat', ['-', `TCP:127.0.0.1:${port}`], { stdio: ['pipe', 'pipe', 'ignore'] });
@@ -389,35 +407,40 @@ describe('foreign programs', () => {
     await asks('ATH', 'NO CARRIER\r\n');
   });
 
-  test('two of our ports: one dials, the other rings and answers; a file by zmodem (lrzsz) through both', async () => {
-    const one = await rig();
-    const two = await rig();
-    await two.asks('ATE0', OK);
-    one.line.send(`ATE0D127.0.0.1:${two.port}\r`);
-    await two.sees('RING\r\n');
-    await Promise.all([two.asks('ATA', '00\r\n'), one.sees('00\r\n')]);
-    if (!has('sz') || !has('rz')) return console.warn('no zmodem: lrzsz is not installed');
-    const directory = mkdtempSync(join(tmpdir(), 'zmodem-'));
-    ends.push(() => rmSync(directory, { recursive: true, force: true }));
-    const content = Buffer.from(Array.from({ length: 200_000 }, (_, i) => (i * 7 + (i >> 8)) & 0xff));
-    writeFileSync(join(directory, 'sent'), content);
-    const rz = spawn('rz', ['--binary', '--rename', '--quiet'], {
-      cwd: mkdtempSync(join(directory, 'to-')),
-      stdio: ['pipe', 'pipe', 'ignore'],
-    });
-    ends.push(() => gone(rz));
-    link(two.line, { write: (bytes) => rz.stdin.write(bytes), on: (_, fn) => rz.stdout.on('data', fn) });
-    const sz = spawn('sz', ['--binary', '--quiet', join(directory, 'sent')], { stdio: ['pipe', 'pipe', 'ignore'] });
-    ends.push(() => gone(sz));
-    link(one.line, { write: (bytes) => sz.stdin.write(bytes), on: (_, fn) => sz.stdout.on('data', fn) });
-    const [status] = await once(rz, 'exit');
-    expect(status).toBe(0);
-    const [to = ''] = readdirSync(directory).filter((name) => name.startsWith('to-'));
-    expect(readFileSync(join(directory, to, 'sent')).equals(content)).toBe(true);
-  }, 60_000);
+  const zmodem =
+    'a file by zmodem through two of our ports, one dials and the other answers (skipped where lrzsz is not installed)';
+  test.skipIf(!has('sz') || !has('rz'))(
+    zmodem,
+    async () => {
+      const one = await rig();
+      const two = await rig();
+      await two.asks('ATE0', OK);
+      one.line.send(`ATE0D127.0.0.1:${two.port}\r`);
+      await two.sees('RING\r\n');
+      await Promise.all([two.asks('ATA', '00\r\n'), one.sees('00\r\n')]);
+      const directory = mkdtempSync(join(tmpdir(), 'zmodem-'));
+      ends.push(() => rmSync(directory, { recursive: true, force: true }));
+      const content = Buffer.from(Array.from({ length: 200_000 }, (_, i) => (i * 7 + (i >> 8)) & 0xff));
+      writeFileSync(join(directory, 'sent'), content);
+      const rz = spawn('rz', ['--binary', '--rename', '--quiet'], {
+        cwd: mkdtempSync(join(directory, 'to-')),
+        stdio: ['pipe', 'pipe', 'ignore'],
+      });
+      ends.push(() => gone(rz));
+      link(two.line, { write: (bytes) => rz.stdin.write(bytes), on: (_, fn) => rz.stdout.on('data', fn) });
+      const sz = spawn('sz', ['--binary', '--quiet', join(directory, 'sent')], { stdio: ['pipe', 'pipe', 'ignore'] });
+      ends.push(() => gone(sz));
+      link(one.line, { write: (bytes) => sz.stdin.write(bytes), on: (_, fn) => sz.stdout.on('data', fn) });
+      const [status] = await once(rz, 'exit');
+      expect(status).toBe(0);
+      const [to = ''] = readdirSync(directory).filter((name) => name.startsWith('to-'));
+      expect(readFileSync(join(directory, to, 'sent')).equals(content)).toBe(true);
+    },
+    60_000,
+  );
 
   test.skipIf(!has('minicom'))(
-    'minicom (installed?) dials by its own hand',
+    'minicom dials by its own hand (skipped where minicom is not installed)',
     async () => {
       const far = await called();
       const { line } = await rig();
