@@ -50,6 +50,8 @@ export class PairMasterPort implements PortServer {
   #retry: Timer | undefined;
   #delayMs = 0;
   #told: string | undefined;
+  /** The lines are those that an earlier process left. */
+  #inherited = false;
   #closed = false;
   #ending: Promise<void> = Promise.resolve();
 
@@ -93,7 +95,9 @@ export class PairMasterPort implements PortServer {
         unsent: 0,
         hears: false,
       });
-      await this.#line.uart.request({ type: 'lines', lines: this.#freeLines });
+      // Over a restart the lines stay as they are until the far end is there, or is not.
+      this.#inherited = kept?.state?.server.mode === 'pair-master';
+      if (!this.#inherited) await this.#line.uart.request({ type: 'lines', lines: this.#freeLines });
     } catch (error) {
       await this.close();
       throw error;
@@ -175,6 +179,8 @@ export class PairMasterPort implements PortServer {
   #failed(error: unknown): void {
     if (this.#closed) return;
     const why = messageOf(error);
+    if (this.#inherited) this.#lines(this.#freeLines);
+    this.#inherited = false;
     if (this.#told !== why) this.#note(`${this.#place}: ${why}; it is tried again`);
     this.#told = why;
     this.#delayMs = Math.min(MOST_DELAY_MS, Math.max(FIRST_DELAY_MS, 2 * this.#delayMs));
@@ -198,6 +204,7 @@ export class PairMasterPort implements PortServer {
     const intake = new DataIntake(socket, share);
     const cable: Cable = { link, socket, share, intake, sinceMs: this.#o.clock.wallTime() };
     this.#cable = cable;
+    this.#inherited = false;
     this.#delayMs = 0;
     this.#tell({ type: 'connected', kind: 'data', peer: this.#place, outgoing: true });
     const { uart } = this.#line;

@@ -7,10 +7,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { SystemClock } from '../../src/base/clock.js';
-import { DEFAULT_SETTINGS, type LineReport, type LineSettings, type OutputLines } from '../../src/serial/line.js';
+import {
+  DEFAULT_SETTINGS,
+  type LineReport,
+  type LineRequest,
+  type LineSettings,
+  type OutputLines,
+} from '../../src/serial/line.js';
 import { pairSlave } from '../../src/serve/pair.js';
 import { PairMasterPort } from '../../src/serve/pair-master.js';
 import type { PortEvent, PortServerOptions } from '../../src/serve/port-server.js';
+import { ForwardingUart } from '../../src/uart/forwarding.js';
 import { LoopbackUart } from '../../src/uart/loopback.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
 import type { Uart } from '../../src/uart/uart.js';
@@ -190,6 +197,44 @@ test('two masters with the same slave: one has it, the other waits until it is f
   await near.server.close();
   await until(() => second.server.clients.length === 1);
 }, 20_000);
+
+/** Shows what of its lines is asked. */
+class Watched extends ForwardingUart {
+  readonly asked: OutputLines[] = [];
+
+  override request(request: LineRequest): Promise<boolean> {
+    if (request.type === 'lines') this.asked.push(request.lines);
+    return super.request(request);
+  }
+}
+
+test('a master that is handed over: its lines do not move while it connects anew, and go down where nobody is there', async () => {
+  const [one, other] = [new SerialLine(), new SerialLine()];
+  for (const line of [one, other]) ends.push(() => line.unplug());
+  const port = (line: SerialLine) => new SerialPortUart({ device: line.path, clock, lockDirectory: '/nowhere' });
+  const far = await slave(port(other));
+  const near = await master(port(one), far.port);
+  await until(() => near.server.clients.length === 1);
+  const next = async (from: PairMasterPort) => {
+    const left = await from.handOver();
+    if (left === undefined) throw new Error('it could not be kept');
+    const uart = new Watched(port(one));
+    const destination = { host: '127.0.0.1', lastHost: null, port: far.port, localPort: 0 };
+    const server = new PairMasterPort({ clock, uart, address: '127.0.0.1', destination });
+    ends.push(() => server.close());
+    await server.open(left);
+    return { server, asked: uart.asked };
+  };
+  const again = await next(near.server);
+  await until(() => again.server.clients.length === 1 && far.server.clients.length === 1);
+  // A PTY's lines are all on: what the far end shows, and what was before.
+  expect(again.asked.every(({ dtr, rts }) => dtr && rts)).toBe(true);
+  one.send('on');
+  await until(() => other.received.toString() === 'on');
+  await far.server.close();
+  const alone = await next(again.server);
+  await until(() => alone.asked.some(({ dtr, rts }) => !dtr && !rts));
+});
 
 test('a device that is unplugged, at either end', async () => {
   const [one, other] = [new SerialLine(), new SerialLine()];
