@@ -245,6 +245,25 @@ describe('called', () => {
   });
 });
 
+test.each([3000, 20_000, 70_000, 100_000])(
+  'a peer that sends %d bytes to a line that stands, and ends: all of them, then NO CARRIER',
+  async (count) => {
+    const far = await called();
+    const { line, asks, sees } = await rig();
+    await asks(`ATE0D127.0.0.1:${far.port}`, '00\r\n');
+    line.deaf = true;
+    const [socket] = far.sockets;
+    for (let left = count; left > 0; left -= 1000) {
+      socket?.write(Buffer.alloc(1000, 'x'));
+      await sleep(2);
+    }
+    socket?.end();
+    await sleep(100);
+    line.deaf = false;
+    expect(await sees('NO CARRIER\r\n')).toBe(`${'x'.repeat(count)}\r\nNO CARRIER\r\n`);
+  },
+);
+
 describe('two of our ports', () => {
   test('one dials, the other rings and answers; who is called hangs up', async () => {
     const [one, two] = [await rig(), await rig()];
