@@ -39,6 +39,8 @@ export class UdpPort implements PortServer {
   #port: number;
   /** By target, the cause that it was told of. */
   readonly #told = new Map<string, string>();
+  /** The line has no room, which was told. */
+  #drops = false;
   #closed = false;
 
   constructor(options: UdpPortOptions) {
@@ -247,12 +249,16 @@ export class UdpPort implements PortServer {
     }
     if (bytes.length === 0) return;
     const waiting = this.#output.waiting;
-    if (this.#output.full || (waiting > 0 && waiting + bytes.length > MOST_WAITING)) {
+    const fits = !this.#output.full && (waiting === 0 || waiting + bytes.length <= MOST_WAITING);
+    if (this.#peers.heard(address, port, fits ? bytes.length : 0))
+      this.#tell({ type: 'connected', kind: 'data', peer: placeOf(address, port) });
+    if (!fits) {
       this.#peers.dropped(address, port, bytes.length);
+      if (!this.#drops) this.#note(`the line has no room: datagrams are dropped, of ${placeOf(address, port)} first`);
+      this.#drops = true;
       return;
     }
-    if (this.#peers.heard(address, port, bytes.length))
-      this.#tell({ type: 'connected', kind: 'data', peer: placeOf(address, port) });
+    if (waiting === 0) this.#drops = false;
     if (trace?.on) trace.bytes('sent', bytes, placeOf(address, port));
     this.#output.write(bytes);
   }

@@ -150,7 +150,7 @@ describe('to the line', () => {
 
   test('a flood to a line that stands: bounded, counted, and over when the line goes on', async () => {
     const one = await peer();
-    const { line, server, port } = await rig();
+    const { line, server, port, notes } = await rig();
     line.deaf = true;
     const heap = process.memoryUsage().rss;
     const chunk = Buffer.alloc(1000, 'z');
@@ -160,6 +160,12 @@ describe('to the line', () => {
     }
     await until(() => (server.clients[0]?.dropped ?? 0) > 1_000_000);
     expect(process.memoryUsage().rss - heap).toBeLessThan(300 * 1024 * 1024);
+    const late = await peer('127.0.0.2');
+    await until(() => {
+      late.socket.send(chunk, port, '127.0.0.1'); // again: the kernel drops, too
+      return server.clients.some(({ address, dropped }) => address === '127.0.0.2' && dropped > 0);
+    });
+    expect(notes()).toEqual([`the line has no room: datagrams are dropped, of 127.0.0.1:${one.port} first`]);
     line.deaf = false;
     await until(() => line.received.length >= (server.clients[0]?.received ?? Number.POSITIVE_INFINITY));
     expect(line.received.every((byte) => byte === 0x7a)).toBe(true);
