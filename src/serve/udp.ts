@@ -137,7 +137,10 @@ export class UdpPort implements PortServer {
     this.#targets.close();
     const socket = this.#socket;
     this.#socket = undefined;
-    if (socket !== undefined) await new Promise<void>((resolve) => socket.close(resolve));
+    if (socket === undefined) return;
+    // What was sent last has not left before the next tick, and a socket that is closed sends nothing.
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise<void>((resolve) => socket.close(resolve));
   }
 
   async #bind(): Promise<void> {

@@ -97,6 +97,17 @@ describe('from the line', () => {
     expect(port).toBeGreaterThan(0);
   });
 
+  test('what packing holds goes when the port is closed', async () => {
+    const one = await peer();
+    const packing = { packetLength: 0, delimiter: [13], delimiterProcess: 0 as const, forceTransmit: 0 };
+    const { line, server } = await rig({ destinations: [to(`127.0.0.1:${one.port}`)], packing });
+    line.send('whole\rtail');
+    await until(() => one.got.length === 1);
+    await server.close();
+    await until(() => one.got.length === 2);
+    expect(one.got).toEqual(['whole\r', 'tail']);
+  });
+
   test('a name, and one that means nothing: told once, the others go on', async () => {
     const one = await peer();
     const { line, notes } = await rig({
