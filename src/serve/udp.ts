@@ -4,12 +4,14 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { isIP } from 'node:net';
 import { Fault, messageOf } from '../base/fault.js';
-import { type Destination, isMulticast } from '../config/destination.js';
+import type { Destination } from '../config/destination.js';
 import type { UartEvents } from '../uart/uart.js';
 import { Arriving, type KeptServer, type ServerHandover } from './handover.js';
 import { LineOutput } from './line-output.js';
+import { OwnAddress } from './own-address.js';
 import { Packing } from './packing.js';
 import type { PortEvent, PortServer, PortServerOptions, ServedClient } from './port-server.js';
+import { UdpGroups } from './udp-groups.js';
 import { UdpPeers } from './udp-peers.js';
 import { type Target, UdpTargets } from './udp-targets.js';
 
@@ -25,8 +27,6 @@ const MOST_BYTES = 1024;
 const MOST_WAITING = 64 * 1024;
 /** In the socket, for all targets. */
 const MOST_UNSENT = 256 * 1024;
-/** Of groups: this network. */
-const MULTICAST_HOPS = 1;
 const UP = { dtr: true, rts: true };
 
 export class UdpPort implements PortServer {
@@ -35,7 +35,9 @@ export class UdpPort implements PortServer {
   readonly #output: LineOutput;
   readonly #peers: UdpPeers;
   readonly #targets: UdpTargets;
+  readonly #own: OwnAddress;
   #socket: Socket | undefined;
+  #groups: UdpGroups | undefined;
   #port: number;
   /** By target, the cause that it was told of. */
   readonly #told = new Map<string, string>();
@@ -50,12 +52,13 @@ export class UdpPort implements PortServer {
     this.#packing = packing && new Packing(packing, clock);
     this.#output = new LineOutput(uart, clock);
     this.#peers = new UdpPeers(clock);
+    this.#own = new OwnAddress(address, clock);
     this.#targets = new UdpTargets({
       clock,
       destinations,
       family: isIP(address) === 4 ? 'ipv4' : address === '::' ? 'mapped' : 'ipv6',
       trouble: (text) => this.#note(text),
-      added: (target) => this.#join(target),
+      added: (target) => this.#groups?.join(target, this.#targets.all),
     });
   }
 
@@ -135,12 +138,13 @@ export class UdpPort implements PortServer {
 
   async #endSocket(): Promise<void> {
     this.#targets.close();
-    const socket = this.#socket;
+    const [socket, groups] = [this.#socket, this.#groups];
     this.#socket = undefined;
+    this.#groups = undefined;
     if (socket === undefined) return;
     // What was sent last has not left before the next tick, and a socket that is closed sends nothing.
     await new Promise((resolve) => setImmediate(resolve));
-    await new Promise<void>((resolve) => socket.close(resolve));
+    await Promise.all([groups?.close(), new Promise<void>((resolve) => socket.close(resolve))]);
   }
 
   async #bind(): Promise<void> {
@@ -161,6 +165,13 @@ export class UdpPort implements PortServer {
     socket.setBroadcast(true);
     this.#port = socket.address().port;
     this.#socket = socket;
+    this.#groups = new UdpGroups({
+      socket,
+      address,
+      port: this.#port,
+      heard: (bytes, from) => this.#heard(bytes, from),
+      trouble: (text) => this.#note(text),
+    });
   }
 
   #bindFault(error: unknown): Fault {
@@ -182,23 +193,6 @@ export class UdpPort implements PortServer {
     if (code === 'EADDRNOTAVAIL')
       return new Fault('SYSTEM', `${where}: this machine has no such address (see: ip address)`, { cause: error });
     return new Fault('SYSTEM', `${where}: ${messageOf(error)}`, { cause: error });
-  }
-
-  /** Of a group: what is sent to it is heard, too. */
-  #join({ address, text }: Target): void {
-    const socket = this.#socket;
-    const plain = address.replace(/^::ffff:/, '');
-    if (socket === undefined || !isMulticast(plain)) return;
-    const own = this.#o.address;
-    const via = own === '0.0.0.0' || own === '::' ? undefined : own;
-    try {
-      socket.setMulticastTTL(MULTICAST_HOPS);
-      socket.setMulticastLoopback(true);
-      if (via !== undefined && isIP(via) === 4) socket.setMulticastInterface(via);
-      socket.addMembership(plain, via);
-    } catch (error) {
-      this.#note(`${text}: the group cannot be joined (${messageOf(error)})`);
-    }
   }
 
   // from the line
@@ -245,7 +239,7 @@ export class UdpPort implements PortServer {
 
   #heard(bytes: Uint8Array, { address, port }: RemoteInfo): void {
     const { admits, trace } = this.#o;
-    if (this.#closed) return;
+    if (this.#closed || (port === this.#port && this.#own.is(address))) return;
     if (admits?.(address) === false) {
       this.#tell({ type: 'denied', kind: 'data', peer: address });
       return;

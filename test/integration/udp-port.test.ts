@@ -94,7 +94,33 @@ describe('from the line', () => {
     const { line, port } = await rig({ destinations: [to(`239.255.77.7:${member.port}`)], address: '127.0.0.1' });
     line.send('all of you');
     await until(() => member.got.join('') === 'all of you');
-    expect(port).toBeGreaterThan(0);
+    member.socket.send('all of us', port, '239.255.77.7');
+    await until(() => line.received.toString() === 'all of us');
+  });
+
+  test('a group at its own port: others hear what the line says, the line does not', async () => {
+    const { port } = await peer();
+    await ends.pop()?.();
+    const member = createSocket({ type: 'udp4', reuseAddr: true });
+    const got: string[] = [];
+    member.on('message', (bytes) => got.push(bytes.toString()));
+    member.bind(port, '239.255.77.9');
+    await once(member, 'listening');
+    ends.push(() => new Promise<void>((resolve) => member.close(() => resolve())));
+    member.addMembership('239.255.77.9', '127.0.0.1');
+    const other = await peer();
+    other.socket.setMulticastInterface('127.0.0.1');
+    const { line, events } = await rig({
+      port,
+      destinations: [to(`239.255.77.9:${port}`)],
+      admits: (address) => address === '127.0.0.1',
+    });
+    line.send('mine');
+    await until(() => got.join('') === 'mine');
+    other.socket.send('theirs', port, '239.255.77.9');
+    await until(() => line.received.length >= 6);
+    expect(line.received.toString()).toBe('theirs');
+    expect(events.map(({ type }) => type)).toEqual(['connected']);
   });
 
   test('what packing holds goes when the port is closed', async () => {
