@@ -43,6 +43,7 @@ void export_number(napi_env env, napi_value exports, const char *name, double va
 struct termios2;
 // Into what was read from the descriptor: fields that the object has not stay. termios.c
 void termios_from(napi_env env, napi_value object, struct termios2 *t);
+napi_value termios_object(napi_env env, const struct termios2 *t);
 
 struct pump;
 // The pump of argument 0; NULL with an exception pending.

@@ -1,5 +1,6 @@
 // What a serial port's driver may let its caller wait for: an adapter behind USB is asked over the bus, for seconds where it hangs, and a
-// break or a drain begins when everything has been transmitted. Each is work for a thread of libuv's pool, and gives a promise.
+// break or a drain begins when everything has been transmitted. What the kernel knows itself waits too, where the driver's core has one
+// lock for all of it (usb-serial). Each is work for a thread of libuv's pool, and gives a promise.
 #define _GNU_SOURCE
 #include "module.h"
 
@@ -21,6 +22,7 @@ struct call {
   int fd;  // its own, so that the port may be closed meanwhile; a flush ends a wait for output
   char *path;
   struct termios2 termios;
+  bool tells_termios;  // the promise's value is what `termios` is then
   int bits;
   int mask;
   int result;
@@ -56,8 +58,16 @@ static int perform_close(struct call *call) {
   return 0;
 }
 
+static int perform_get_termios(struct call *call) {
+  return named(call, "TCGETS2", termios_get(call->fd, &call->termios));
+}
+
 static int perform_set_termios(struct call *call) {
-  return named(call, "TCSETS2", termios_set(call->fd, &call->termios));
+  struct termios2 wanted = call->termios;
+  if (perform_get_termios(call) == -1) return -1;
+  wanted.c_line = call->termios.c_line;
+  if (named(call, "TCSETS2", termios_set(call->fd, &wanted)) == -1) return -1;
+  return perform_get_termios(call);
 }
 
 static int perform_modem_bits(struct call *call) {
@@ -72,6 +82,28 @@ static int perform_set_modem_bits(struct call *call) {
   if (bits == -1) return -1;
   bits = (bits & ~call->mask) | (call->bits & call->mask);
   return named(call, "TIOCMSET", RETRY(ioctl(call->fd, TIOCMSET, &bits)));
+}
+
+static const int QUEUES[] = {TCIFLUSH, TCOFLUSH, TCIOFLUSH};
+
+static int perform_flush(struct call *call) {
+  return named(call, "TCFLSH", RETRY(ioctl(call->fd, TCFLSH, QUEUES[call->bits])));
+}
+
+// TCOOFF first, since TCOON alone resumes only what TCOOFF has stopped, and not what a received XOFF has.
+static int perform_run_transmitter(struct call *call) {
+  if (named(call, "TCXONC", RETRY(ioctl(call->fd, TCXONC, TCOOFF))) == -1) return -1;
+  return call->bits ? named(call, "TCXONC", RETRY(ioctl(call->fd, TCXONC, TCOON))) : 0;
+}
+
+static int perform_unread(struct call *call) {
+  int queued = 0;
+  return named(call, "TIOCINQ", RETRY(ioctl(call->fd, TIOCINQ, &queued))) == -1 ? -1 : queued;
+}
+
+static int perform_untransmitted(struct call *call) {
+  int queued = 0;
+  return named(call, "TIOCOUTQ", RETRY(ioctl(call->fd, TIOCOUTQ, &queued))) == -1 ? -1 : queued;
 }
 
 static int perform_begin_break(struct call *call) {
@@ -106,7 +138,7 @@ static void done(napi_env env, napi_status status, void *data) {
     call->failed = "ioctl";
   }
   if (call->error == 0) {
-    napi_resolve_deferred(env, call->deferred, make_number(env, call->result));
+    napi_resolve_deferred(env, call->deferred, call->tells_termios ? termios_object(env, &call->termios) : make_number(env, call->result));
   } else {
     napi_value error;
     throw_errno(env, call->error, call->failed);
@@ -157,13 +189,19 @@ static napi_value close_serial_port(napi_env env, napi_callback_info info) {
   return begin(env, &call);
 }
 
-// applyTermios(fd, termios) -> Promise
+// readTermios(fd) -> Promise of what is in force
+static napi_value read_termios(napi_env env, napi_callback_info info) {
+  struct arguments a = take_arguments(env, info);
+  int32_t fd = int_argument(&a, 0);
+  return a.bad ? NULL : begin_at(env, fd, (struct call){.perform = perform_get_termios, .tells_termios = true});
+}
+
+// applyTermios(fd, termios) -> Promise of what is in force then
 static napi_value apply_termios(napi_env env, napi_callback_info info) {
   struct arguments a = take_arguments(env, info);
   int32_t fd = int_argument(&a, 0);
   if (a.bad) return NULL;
-  struct call call = {.perform = perform_set_termios};
-  if (termios_get(fd, &call.termios) == -1) return throw_errno(env, errno, "TCGETS2");
+  struct call call = {.perform = perform_set_termios, .tells_termios = true};
   termios_from(env, a.values[1], &call.termios);
   return begin_at(env, fd, call);
 }
@@ -187,6 +225,33 @@ static napi_value modem_bits(napi_env env, napi_callback_info info) {
   return simple(env, info, perform_modem_bits);
 }
 
+// flushQueues(fd, which) -> Promise; 0: received, 1: to be transmitted, 2: both
+static napi_value flush_queues(napi_env env, napi_callback_info info) {
+  struct arguments a = take_arguments(env, info);
+  int32_t fd = int_argument(&a, 0);
+  uint32_t which = uint_argument(&a, 1);
+  if (a.bad) return NULL;
+  return which > 2 ? throw_errno(env, EINVAL, "TCFLSH") : begin_at(env, fd, (struct call){.perform = perform_flush, .bits = (int)which});
+}
+
+// runTransmitter(fd, on) -> Promise; as if XON or XOFF had been received
+static napi_value run_transmitter(napi_env env, napi_callback_info info) {
+  struct arguments a = take_arguments(env, info);
+  int32_t fd = int_argument(&a, 0);
+  struct call call = {.perform = perform_run_transmitter, .bits = bool_argument(&a, 1)};
+  return a.bad ? NULL : begin_at(env, fd, call);
+}
+
+// unreadBytes(fd) -> Promise of TIOCINQ
+static napi_value unread_bytes(napi_env env, napi_callback_info info) {
+  return simple(env, info, perform_unread);
+}
+
+// untransmittedBytes(fd) -> Promise of TIOCOUTQ: of the driver; what is in the UART's FIFO is not counted
+static napi_value untransmitted_bytes(napi_env env, napi_callback_info info) {
+  return simple(env, info, perform_untransmitted);
+}
+
 // beginBreak(fd), endBreak(fd), drainSerialPort(fd) -> Promise
 static napi_value begin_break(napi_env env, napi_callback_info info) {
   return simple(env, info, perform_begin_break);
@@ -203,7 +268,12 @@ static napi_value drain(napi_env env, napi_callback_info info) {
 void register_serial_calls(napi_env env, napi_value exports) {
   export_function(env, exports, "openSerialPort", open_serial_port);
   export_function(env, exports, "closeSerialPort", close_serial_port);
+  export_function(env, exports, "readTermios", read_termios);
   export_function(env, exports, "applyTermios", apply_termios);
+  export_function(env, exports, "flushQueues", flush_queues);
+  export_function(env, exports, "runTransmitter", run_transmitter);
+  export_function(env, exports, "unreadBytes", unread_bytes);
+  export_function(env, exports, "untransmittedBytes", untransmitted_bytes);
   export_function(env, exports, "modemBits", modem_bits);
   export_function(env, exports, "setModemBits", set_modem_bits);
   export_function(env, exports, "beginBreak", begin_break);

@@ -1,5 +1,4 @@
-// A real serial port: what the kernel answers at once, without asking the device: queues, counters, RS-485. What may wait is in
-// serial_calls.c, settings are termios.c's.
+// A real serial port: what every driver answers at once: its counters, and at the open RS-485. What may wait is in serial_calls.c.
 #define _GNU_SOURCE
 #include "module.h"
 
@@ -43,53 +42,6 @@ static napi_value line_counters(napi_env env, napi_callback_info info) {
   return list;
 }
 
-// One ioctl whose argument is a small number, under the name that its error gets.
-static napi_value simple_call(napi_env env, int fd, unsigned long request, int argument, const char *name) {
-  if (RETRY(ioctl(fd, request, argument)) == -1) return throw_errno(env, errno, name);
-  return NULL;
-}
-
-static const int QUEUES[] = {TCIFLUSH, TCOFLUSH, TCIOFLUSH};
-
-// flushQueues(fd, which): 0 received, 1 to be transmitted, 2 both
-static napi_value flush_queues(napi_env env, napi_callback_info info) {
-  struct arguments a = take_arguments(env, info);
-  int32_t fd = int_argument(&a, 0);
-  uint32_t which = uint_argument(&a, 1);
-  if (a.bad) return NULL;
-  return which > 2 ? throw_errno(env, EINVAL, "TCFLSH") : simple_call(env, fd, TCFLSH, QUEUES[which], "TCFLSH");
-}
-
-// runTransmitter(fd, on): as if XON or XOFF had been received. TCOOFF first, since TCOON alone resumes only what
-// TCOOFF has stopped, and not what a received XOFF has.
-static napi_value run_transmitter(napi_env env, napi_callback_info info) {
-  struct arguments a = take_arguments(env, info);
-  int32_t fd = int_argument(&a, 0);
-  bool on = bool_argument(&a, 1);
-  if (a.bad) return NULL;
-  if (RETRY(ioctl(fd, TCXONC, TCOOFF)) == -1) return throw_errno(env, errno, "TCXONC");
-  return on ? simple_call(env, fd, TCXONC, TCOON, "TCXONC") : NULL;
-}
-
-static napi_value queue_length(napi_env env, napi_callback_info info, unsigned long request, const char *name) {
-  struct arguments a = take_arguments(env, info);
-  int32_t fd = int_argument(&a, 0);
-  int queued = 0;
-  if (a.bad) return NULL;
-  if (RETRY(ioctl(fd, request, &queued)) == -1) return throw_errno(env, errno, name);
-  return make_number(env, queued);
-}
-
-// unreadBytes(fd) -> TIOCINQ
-static napi_value unread_bytes(napi_env env, napi_callback_info info) {
-  return queue_length(env, info, TIOCINQ, "TIOCINQ");
-}
-
-// untransmittedBytes(fd) -> TIOCOUTQ: of the driver; what is in the UART's FIFO is not counted
-static napi_value untransmitted_bytes(napi_env env, napi_callback_info info) {
-  return queue_length(env, info, TIOCOUTQ, "TIOCOUTQ");
-}
-
 // setRs485(fd, { flags, delayBefore, delayAfter }) -> the flags in force
 static napi_value set_rs485(napi_env env, napi_callback_info info) {
   struct arguments a = take_arguments(env, info);
@@ -106,9 +58,5 @@ static napi_value set_rs485(napi_env env, napi_callback_info info) {
 
 void register_serial_port(napi_env env, napi_value exports) {
   export_function(env, exports, "lineCounters", line_counters);
-  export_function(env, exports, "flushQueues", flush_queues);
-  export_function(env, exports, "runTransmitter", run_transmitter);
-  export_function(env, exports, "unreadBytes", unread_bytes);
-  export_function(env, exports, "untransmittedBytes", untransmitted_bytes);
   export_function(env, exports, "setRs485", set_rs485);
 }

@@ -4,25 +4,29 @@
 #include "errno.h"
 #include "module.h"
 
+napi_value termios_object(napi_env env, const struct termios2 *t) {
+  napi_value result;
+  napi_value cc;
+  napi_create_object(env, &result);
+  napi_create_array_with_length(env, NCCS, &cc);
+  for (uint32_t i = 0; i < NCCS; i++) napi_set_element(env, cc, i, make_number(env, t->c_cc[i]));
+  set_field(env, result, "inputSpeed", make_number(env, t->c_ispeed));
+  set_field(env, result, "outputSpeed", make_number(env, t->c_ospeed));
+  set_field(env, result, "iflag", make_number(env, t->c_iflag));
+  set_field(env, result, "oflag", make_number(env, t->c_oflag));
+  set_field(env, result, "cflag", make_number(env, t->c_cflag));
+  set_field(env, result, "lflag", make_number(env, t->c_lflag));
+  set_field(env, result, "cc", cc);
+  return result;
+}
+
 static napi_value get_termios(napi_env env, napi_callback_info info) {
   struct arguments a = take_arguments(env, info);
   int32_t fd = int_argument(&a, 0);
   if (a.bad) return NULL;
   struct termios2 t;
   if (termios_get(fd, &t) == -1) return throw_errno(env, errno, "TCGETS2");
-  napi_value result;
-  napi_value cc;
-  napi_create_object(env, &result);
-  napi_create_array_with_length(env, NCCS, &cc);
-  for (uint32_t i = 0; i < NCCS; i++) napi_set_element(env, cc, i, make_number(env, t.c_cc[i]));
-  set_field(env, result, "inputSpeed", make_number(env, t.c_ispeed));
-  set_field(env, result, "outputSpeed", make_number(env, t.c_ospeed));
-  set_field(env, result, "iflag", make_number(env, t.c_iflag));
-  set_field(env, result, "oflag", make_number(env, t.c_oflag));
-  set_field(env, result, "cflag", make_number(env, t.c_cflag));
-  set_field(env, result, "lflag", make_number(env, t.c_lflag));
-  set_field(env, result, "cc", cc);
-  return result;
+  return termios_object(env, &t);
 }
 
 void termios_from(napi_env env, napi_value object, struct termios2 *t) {

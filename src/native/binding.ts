@@ -255,17 +255,18 @@ export interface Binding {
 
   openSerialPort(path: string): Promise<number>;
   closeSerialPort(fd: number): Promise<number>;
-  applyTermios(fd: number, termios: RawTermios): Promise<number>;
+  readTermios(fd: number): Promise<RawTermios>;
+  applyTermios(fd: number, termios: RawTermios): Promise<RawTermios>;
   modemBits(fd: number): Promise<number>;
   setModemBits(fd: number, bits: number, mask: number): Promise<number>;
   lineCounters(fd: number): number[];
-  flushQueues(fd: number, which: number): void;
-  runTransmitter(fd: number, on: boolean): void;
+  flushQueues(fd: number, which: number): Promise<number>;
+  runTransmitter(fd: number, on: boolean): Promise<number>;
   beginBreak(fd: number): Promise<number>;
   endBreak(fd: number): Promise<number>;
   drainSerialPort(fd: number): Promise<number>;
-  unreadBytes(fd: number): number;
-  untransmittedBytes(fd: number): number;
+  unreadBytes(fd: number): Promise<number>;
+  untransmittedBytes(fd: number): Promise<number>;
   setRs485(fd: number, rs485: RawRs485): number;
   watchSerialPort(fd: number, sampleMs: number, modem: boolean, callback: (what: number) => void): SerialWaiterHandle;
   wantSerialEvents(waiter: SerialWaiterHandle, what: number): void;

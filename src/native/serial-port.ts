@@ -33,7 +33,8 @@ export interface Rs485Options {
   readonly delayAfterMs: number;
 }
 
-// What a device behind a bus may be asked for waits on a thread of the pool; each has a descriptor of its own until it is done.
+// What a device behind a bus is asked for waits on a thread of the pool, and so does what the kernel alone could answer: the core of USB
+// serial ports answers nothing while it asks the device. Each has a descriptor of its own until it is done.
 
 /** Non-blocking, close-on-exec, flock()ed and TIOCEXCL. Rejects with a SystemError: ENOENT, EACCES, EBUSY, EAGAIN (flock), ENOTTY. */
 export function openSerialPort(path: string): Promise<number> {
@@ -45,9 +46,17 @@ export async function closeSerialPort(fd: number): Promise<void> {
   await binding.closeSerialPort(fd);
 }
 
-/** TCSETS2. Rejects with a SystemError: EINVAL where the driver refuses, EIO where the port is gone. */
-export async function applyTermios(fd: number, termios: KernelTermios): Promise<void> {
-  await binding.applyTermios(fd, { ...termios, cc: [...termios.cc] });
+/** TCGETS2. Rejects with a SystemError where the port is gone: EIO. */
+export function readTermios(fd: number): Promise<KernelTermios> {
+  return binding.readTermios(fd);
+}
+
+/**
+ * TCSETS2, and what is in force then. read(2) and write(2) wait for it. Rejects with a SystemError: EINVAL where the driver refuses, EIO
+ * where the port is gone.
+ */
+export function applyTermios(fd: number, termios: KernelTermios): Promise<KernelTermios> {
+  return binding.applyTermios(fd, { ...termios, cc: [...termios.cc] });
 }
 
 /** undefined where the port has no modem lines, as a PTY. Rejects with a SystemError where it is gone: EIO. */
@@ -75,22 +84,22 @@ export function lineCounters(fd: number): LineCounters | undefined {
 
 const QUEUES = { rx: 0, tx: 1, both: 2 } as const;
 
-export function flushQueues(fd: number, queue: keyof typeof QUEUES): void {
-  binding.flushQueues(fd, QUEUES[queue]);
+export async function flushQueues(fd: number, queue: keyof typeof QUEUES): Promise<void> {
+  await binding.flushQueues(fd, QUEUES[queue]);
 }
 
 /** As if XON, or XOFF, had been received. */
-export function runTransmitter(fd: number, on: boolean): void {
-  binding.runTransmitter(fd, on);
+export async function runTransmitter(fd: number, on: boolean): Promise<void> {
+  await binding.runTransmitter(fd, on);
 }
 
 /** Received and not read. */
-export function unreadBytes(fd: number): number {
+export function unreadBytes(fd: number): Promise<number> {
   return binding.unreadBytes(fd);
 }
 
 /** Of the driver's queue; a UART's FIFO is not counted. */
-export function untransmittedBytes(fd: number): number {
+export function untransmittedBytes(fd: number): Promise<number> {
   return binding.untransmittedBytes(fd);
 }
 

@@ -71,7 +71,8 @@ export class HalfDuplexUart extends ForwardingUart {
   /** Too soon after the line: `writable` follows. Where bytes are leaving already the line is ours. */
   #mustWait(): boolean {
     const left = this.#heardAt + this.#o.turnaroundMs - this.#o.clock.now();
-    if (left <= 0 || this.uart.outputQueue > 0) return false;
+    // 1: it may not know yet that the last bit has left.
+    if (left <= 0 || this.uart.outputQueue > 1) return false;
     this.#timer ??= this.#o.clock.after(left, () => {
       this.#timer = undefined;
       if (!this.#mustWait()) this.#events?.writable();

@@ -30,7 +30,7 @@ export function realDevice(device: string, kept: number | undefined): string {
 /** No break, no stopped transmitter. */
 export async function freeLine(fd: number): Promise<void> {
   await quietly(endBreak(fd));
-  await quietly(Promise.resolve().then(() => runTransmitter(fd, true)));
+  await quietly(runTransmitter(fd, true));
 }
 
 /**

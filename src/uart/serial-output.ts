@@ -1,5 +1,6 @@
 // The transmit side of a real serial port: a bounded queue before the driver's own, what holds it back, breaks, and when
-// the last bit has left. Never waits in a call: where the kernel would, it is asked again later, or on another thread.
+// the last bit has left. Never waits in a call: where the kernel would, it is asked again later, or on another thread. So what the
+// driver has is known as of the last look; it may be less meanwhile, never more.
 import type { Clock, Timer } from '../base/clock.js';
 import { beginBreak, drainPort, endBreak, untransmittedBytes, writeNow } from '../native/serial-port.js';
 import { type LineSettings, lineTimeMs } from '../serial/line.js';
@@ -11,6 +12,8 @@ export interface OutputOptions {
   /** Bytes take time to leave; a PTY has none that would. */
   readonly hasTransmitter: boolean;
   settings(): LineSettings;
+  /** The driver is asked one thing at a time; undefined: not any more. */
+  inOrder<T>(ask: () => Promise<T>): Promise<T | undefined>;
   /** `wantsToWrite` may have changed. */
   wantWritable(): void;
   writable(): void;
@@ -22,6 +25,8 @@ const CAPACITY = 4096;
 /** Of a break that waits for the driver's queue: beyond the time that it should take. A held transmitter refuses it then. */
 const BREAK_GRACE_MS = 1000;
 const LONGEST_LOOK_MS = 250;
+/** Who asks for the queue again and again has it looked at so often. */
+const FRESH_MS = 10;
 /** While nothing leaves (CTS, XOFF) the looks become rarer, up to this: what is left may be one byte. */
 const STANDING_LOOK_MS = 50;
 
@@ -29,14 +34,19 @@ export class SerialOutput {
   readonly #fd: number;
   readonly #options: OutputOptions;
   readonly #queue = new ByteQueue(CAPACITY);
-  readonly #held = new Set<'host' | 'break'>();
+  readonly #held = new Set<'host' | 'break' | 'change'>();
   #wantsRoom = false;
   #busy = false;
   /** Counts what was written and flushed, so that a wait knows whether it is still about the same bytes. */
   #round = 0;
-  /** The driver had nothing more in this round, and its transmitter has not said that it is empty. */
-  #draining: number | undefined;
+  /** The driver is being asked whether its transmitter is empty. */
+  #looking = false;
   #timer: Timer | undefined;
+  /** Since the beginning; and what the driver has of it at most. */
+  #given = 0;
+  #inDriver = 0;
+  #asked: Promise<number> | undefined;
+  #askedAt = Number.NEGATIVE_INFINITY;
   /** In the driver at the last look, and how long the next one waits at least. */
   #lastLeft = 0;
   #standingMs = 0;
@@ -71,7 +81,9 @@ export class SerialOutput {
   /** At least 1 until the transmitter is known to be empty: what an adapter has in its own buffer no driver counts. */
   get queued(): number {
     if (this.#closed) return 0;
-    const counted = this.#queue.length + this.#inDriver();
+    const isOld = this.#inDriver > 0 && this.#options.clock.now() >= this.#askedAt + FRESH_MS;
+    if (isOld) void this.#ask();
+    const counted = this.#queue.length + this.#inDriver;
     return counted === 0 && this.#busy && this.#options.hasTransmitter ? 1 : counted;
   }
 
@@ -105,14 +117,14 @@ export class SerialOutput {
     this.#lookLater();
   }
 
-  hold(reason: 'host' | 'break', on: boolean): void {
+  hold(reason: 'host' | 'break' | 'change', on: boolean): void {
     if (on) this.#held.add(reason);
     else this.#held.delete(reason);
     this.#options.wantWritable();
     if (!on) this.#lookLater();
   }
 
-  /** Drops what the driver has not got; its own queue is the caller's to flush. */
+  /** Drops what the driver has not got; its own queue is the caller's to flush, who tells by `flushed`. */
   clear(): void {
     this.#queue.clear();
     this.#round++;
@@ -120,27 +132,38 @@ export class SerialOutput {
     this.#lookLater();
   }
 
+  /** The driver has nothing more; until then it was held. */
+  flushed(): void {
+    this.#inDriver = 0;
+  }
+
   /** Resolves with false where the transmitter is held up, so that no break can begin. */
   async beginBreak(): Promise<boolean> {
     if (this.#break !== 'off') return true;
     this.#break = 'waiting';
     this.hold('break', true);
-    const grace = lineTimeMs(this.#options.settings(), this.#inDriver()) + BREAK_GRACE_MS;
-    const until = this.#options.clock.now() + grace;
-    while (this.#break === 'waiting' && this.#inDriver() > 0 && this.#options.clock.now() < until) await this.#wait(5);
+    let left = await this.#ask();
+    const until = this.#options.clock.now() + lineTimeMs(this.#options.settings(), left) + BREAK_GRACE_MS;
+    while (this.#waitsForBreak && left > 0 && this.#options.clock.now() < until) {
+      await this.#wait(5);
+      left = await this.#ask();
+    }
     // Ended meanwhile: it was none then.
-    if (this.#break !== 'waiting' || this.#closed) return true;
-    const empty = this.#inDriver() === 0;
-    const begun = empty && (await succeeds(beginBreak(this.#fd)));
+    if (!this.#waitsForBreak) return true;
+    const begun = left === 0 && (await succeeds(beginBreak(this.#fd)));
     if (this.#closed) return true;
     if (!begun) {
       this.#break = 'off';
       this.hold('break', false);
       return false;
     }
-    if (this.#break === 'waiting') this.#break = 'on';
+    if (this.#waitsForBreak) this.#break = 'on';
     else await endBreak(this.#fd);
     return true;
+  }
+
+  get #waitsForBreak(): boolean {
+    return this.#break === 'waiting' && !this.#closed;
   }
 
   /** Rejects where the port is gone. */
@@ -167,20 +190,40 @@ export class SerialOutput {
 
   #give(bytes: Uint8Array): number {
     try {
-      return writeNow(this.#fd, bytes);
+      const taken = writeNow(this.#fd, bytes);
+      this.#given += taken;
+      // What a PTY was given is at its other side.
+      if (this.#options.hasTransmitter) this.#inDriver += taken;
+      return taken;
     } catch (error) {
       this.#options.failed(error);
       return 0;
     }
   }
 
-  #inDriver(): number {
+  /** What the driver has, asked for now, or a moment ago. Never rejects. */
+  #ask(): Promise<number> {
+    this.#asked ??= this.#options
+      .inOrder(() => this.#count())
+      .then((left = 0) => {
+        this.#asked = undefined;
+        return left;
+      });
+    return this.#asked;
+  }
+
+  async #count(): Promise<number> {
+    if (this.#closed || !this.#options.hasTransmitter) return 0;
+    this.#askedAt = this.#options.clock.now();
+    const given = this.#given;
     try {
-      return this.#closed ? 0 : untransmittedBytes(this.#fd);
+      const left = await untransmittedBytes(this.#fd);
+      this.#inDriver = left + this.#given - given;
     } catch (error) {
-      this.#options.failed(error);
-      return 0;
+      if (!this.#closed) this.#options.failed(error);
+      this.#inDriver = 0;
     }
+    return this.#inDriver;
   }
 
   #tellRoom(): void {
@@ -191,8 +234,8 @@ export class SerialOutput {
 
   /** When the queue should be empty: nobody tells. */
   #lookLater(): void {
-    if (this.#closed || !this.#busy || this.#timer !== undefined || this.#queue.length > 0) return;
-    const left = this.#options.hasTransmitter ? lineTimeMs(this.#options.settings(), this.#inDriver()) : 0;
+    if (this.#closed || !this.#busy || this.#looking || this.#timer !== undefined || this.#queue.length > 0) return;
+    const left = lineTimeMs(this.#options.settings(), this.#inDriver);
     const afterMs = Math.max(this.#standingMs, Math.min(LONGEST_LOOK_MS, Math.ceil(left)));
     this.#timer = this.#options.clock.after(afterMs, () => {
       this.#timer = undefined;
@@ -201,27 +244,27 @@ export class SerialOutput {
   }
 
   async #look(): Promise<void> {
-    if (this.#closed || this.#queue.length > 0 || this.#draining !== undefined) return;
-    const left = this.#inDriver();
-    this.#standingMs = left > 0 && left === this.#lastLeft ? Math.min(STANDING_LOOK_MS, 2 * this.#standingMs + 1) : 0;
-    this.#lastLeft = left;
-    if (left > 0) {
+    if (this.#closed || this.#queue.length > 0 || this.#looking) return;
+    this.#looking = true;
+    const round = this.#round;
+    const isEmpty = await this.#isEmpty();
+    this.#looking = false;
+    if (this.#closed) return;
+    if (!isEmpty || this.#round !== round) {
       this.#lookLater();
       return;
     }
-    if (this.#options.hasTransmitter) {
-      const round = this.#round;
-      this.#draining = round;
-      await succeeds(drainPort(this.#fd));
-      this.#draining = undefined;
-      if (this.#closed) return;
-      if (this.#round !== round) {
-        this.#lookLater();
-        return;
-      }
-    }
     this.#busy = false;
     this.#options.drained();
+  }
+
+  async #isEmpty(): Promise<boolean> {
+    const left = await this.#ask();
+    this.#standingMs = left > 0 && left === this.#lastLeft ? Math.min(STANDING_LOOK_MS, 2 * this.#standingMs + 1) : 0;
+    this.#lastLeft = left;
+    if (left > 0 || this.#closed) return false;
+    if (this.#options.hasTransmitter) await succeeds(drainPort(this.#fd));
+    return true;
   }
 
   #wait(ms: number): Promise<void> {

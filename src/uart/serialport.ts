@@ -17,13 +17,11 @@ import {
   modemBits,
   openSerialPort,
   type Rs485Options,
-  readNow,
+  readTermios,
   runTransmitter,
   SerialWaiter,
   setModemBits,
-  unreadBytes,
 } from '../native/serial-port.js';
-import { getTermios } from '../native/termios.js';
 import {
   DEFAULT_SETTINGS,
   type LineRequest,
@@ -32,8 +30,9 @@ import {
   type OutputLines,
   type Queue,
 } from '../serial/line.js';
-import { BreakMarks } from './break-marks.js';
+import { DriverCalls } from './driver-calls.js';
 import { keepRateAtZero, LINES_DOWN, sameLines } from './line-state.js';
+import { LineWatch } from './line-watch.js';
 import { LOCK_DIRECTORY, lockPort } from './lock-file.js';
 import {
   freeLine,
@@ -45,6 +44,7 @@ import {
   switchByRts,
   VIRTUAL_LINES,
 } from './serial-device.js';
+import { SerialInput } from './serial-input.js';
 import { SerialOutput } from './serial-output.js';
 import { asUart, isCarried, isPossible, rawTermios } from './serial-settings.js';
 import type { KeptUart, Uart, UartEvents, UartState } from './uart.js';
@@ -62,16 +62,15 @@ export interface SerialPortOptions {
 
 /** How soon a line error is told that came with no byte; no driver wakes anybody for one. */
 const SAMPLE_MS = 100;
-const READ_BYTES = 4096;
 const BOTH = MODEM_BITS.DTR | MODEM_BITS.RTS;
 
 export class SerialPortUart implements Uart {
   readonly name: string;
   readonly #options: SerialPortOptions;
-  readonly #scratch = new Uint8Array(READ_BYTES);
   #fd = -1;
   #waiter: SerialWaiter | undefined;
   #output: SerialOutput | undefined;
+  #input: SerialInput | undefined;
   #events: UartEvents | undefined;
   #unlock: (() => void) | undefined;
   #settings: LineSettings;
@@ -79,12 +78,11 @@ export class SerialPortUart implements Uart {
   #modemLines: ModemLines = VIRTUAL_LINES;
   #virtual = true;
   #counters: LineCounters | undefined;
-  readonly #marks = new BreakMarks();
   #paused = false;
-  /** Settings and lines take effect in the order of the calls. */
-  #changes: Promise<unknown> = Promise.resolve();
-  #looking = false;
-  #lookAgain = false;
+  /** What is being changed while no byte may move. */
+  #stills = 0;
+  #stopped = false;
+  #calls = new DriverCalls();
   #closed = false;
 
   constructor(options: SerialPortOptions) {
@@ -110,7 +108,7 @@ export class SerialPortUart implements Uart {
   }
 
   get inputQueue(): number {
-    return this.#fd < 0 ? 0 : (this.#try(() => unreadBytes(this.#fd)) ?? 0);
+    return this.#input?.queued ?? 0;
   }
 
   get descriptor(): number | undefined {
@@ -120,7 +118,8 @@ export class SerialPortUart implements Uart {
   async open(events: UartEvents, kept?: KeptUart): Promise<void> {
     const { device, rs485, clock } = this.#options;
     this.#closed = false;
-    this.#marks.reset();
+    this.#calls = new DriverCalls();
+    this.#stills = 0;
     this.#fd = kept?.fd ?? -1;
     try {
       const real = realDevice(device, kept?.fd);
@@ -130,32 +129,54 @@ export class SerialPortUart implements Uart {
       if (kept === undefined) await this.#begin(fd, rs485);
       else if (kept.state === undefined) await this.#beginAgain(fd);
       else await this.#goOn(fd, kept.state);
-      if (this.#closed) throw new Fault('CANCELED', `${device}: closed while it was being opened`);
+      this.#unlessClosed(fd);
       this.#events = events;
+      const calls = this.#calls;
+      this.#input = new SerialInput(fd, {
+        counters: this.#counters,
+        inOrder: (ask) => calls.run(ask),
+        wantReadable: () => this.#want(),
+        received: (bytes) => this.#events?.received(bytes),
+        report: (report) => this.#events?.report(report),
+        failed: (error) => this.#failed(error),
+      });
+      if (this.#paused) this.#input.hold('owner', true);
       this.#output = new SerialOutput(fd, {
         clock,
         hasTransmitter: !this.#virtual,
         settings: () => this.#settings,
+        inOrder: (ask) => calls.run(ask),
         wantWritable: () => this.#want(),
         writable: () => this.#events?.writable(),
         drained: () => this.#events?.drained(),
         failed: (error) => this.#failed(error),
       });
+      const lines = new LineWatch(
+        fd,
+        calls,
+        (now) => this.#linesAre(now),
+        (error) => this.#failed(error),
+      );
+      const look = () => {
+        this.#input?.lookAtCounters();
+        lines.look();
+      };
       const sampleMs = this.#virtual && this.#counters === undefined ? 0 : SAMPLE_MS;
       this.#waiter = new SerialWaiter(
         fd,
         { sampleMs, modem: !this.#virtual },
         {
-          readable: () => this.#readable(),
+          readable: () => this.#input?.feed(),
           writable: () => this.#output?.feed(),
-          line: () => this.#lookAtLine(),
+          line: look,
           hungUp: () => this.#failed(undefined),
         },
       );
       if (kept?.state !== undefined) {
+        this.#input.goOn(kept.state);
         this.#output.goOn(kept.state);
         // Meanwhile something may have changed; whoever opens it does not listen yet.
-        setImmediate(() => this.#lookAtLine());
+        setImmediate(look);
       }
       this.#want();
     } catch (error) {
@@ -164,30 +185,38 @@ export class SerialPortUart implements Uart {
     }
   }
 
+  /** Who closes it while it is being opened has the descriptor closed: its number may be that of another file. */
+  #unlessClosed(fd: number): number {
+    if (this.#closed) throw new Fault('CANCELED', `${this.#options.device}: closed while it was being opened`);
+    return fd;
+  }
+
   async #begin(fd: number, rs485: Rs485Options | undefined): Promise<void> {
     await this.#setUp(fd);
+    this.#unlessClosed(fd);
     // The kernel raised both when the port was opened.
     await this.#setLines(LINES_DOWN);
-    this.#modemLines = await readLines(fd);
-    if (rs485 !== undefined) switchByRts(fd, rs485, this.#options.device);
+    this.#modemLines = await readLines(this.#unlessClosed(fd));
+    if (rs485 !== undefined) switchByRts(this.#unlessClosed(fd), rs485, this.#options.device);
   }
 
   /** Of a process that was killed: nothing that it did to the line but its lines, which whoever opens it decides about. */
   async #beginAgain(fd: number): Promise<void> {
     await this.#setUp(fd);
-    await freeLine(fd);
-    this.#outputLines = this.#virtual ? LINES_DOWN : await readOutputLines(fd);
-    this.#modemLines = await readLines(fd);
+    await freeLine(this.#unlessClosed(fd));
+    this.#outputLines = this.#virtual ? LINES_DOWN : await readOutputLines(this.#unlessClosed(fd));
+    this.#modemLines = await readLines(this.#unlessClosed(fd));
   }
 
   async #setUp(fd: number): Promise<void> {
-    this.#virtual = (await modemBits(fd)) === undefined;
-    this.#counters = lineCounters(fd);
-    await applyTermios(fd, rawTermios(getTermios(fd), this.#settings, this.#counters !== undefined));
-    if (!this.#virtual && !isCarried(this.#settings, getTermios(fd))) {
+    this.#virtual = (await modemBits(this.#unlessClosed(fd))) === undefined;
+    this.#counters = lineCounters(this.#unlessClosed(fd));
+    const wanted = rawTermios(await readTermios(fd), this.#settings, this.#counters !== undefined);
+    const inForce = await applyTermios(this.#unlessClosed(fd), wanted);
+    if (!this.#virtual && !isCarried(this.#settings, inForce)) {
       throw new Fault('CONFIG_INVALID', `${this.#options.device}: its driver does not carry these line settings`);
     }
-    flushQueues(fd, 'both');
+    await flushQueues(this.#unlessClosed(fd), 'both');
   }
 
   async #goOn(fd: number, state: UartState): Promise<void> {
@@ -196,17 +225,17 @@ export class SerialPortUart implements Uart {
     this.#outputLines = state.outputLines;
     this.#modemLines = state.modemLines;
     this.#counters = state.counters;
-    this.#marks.goOn(state.marked);
   }
 
   handOver(): KeptUart | undefined {
-    if (this.#events === undefined || this.#output === undefined) return undefined;
+    if (this.#events === undefined || this.#output === undefined || this.#input === undefined) return undefined;
     const { settings, outputLines, modemLines } = this;
-    const line = { settings, outputLines, modemLines, counters: this.#counters, marked: this.#marks.seen };
+    const line = { settings, outputLines, modemLines, ...this.#input.handOver() };
     const kept: KeptUart = { fd: this.#fd, state: { ...line, ...this.#output.handOver() } };
     this.#events = undefined;
     this.#waiter?.close();
     this.#fd = -1;
+    this.#calls.end();
     this.#closed = true;
     this.#unlock?.();
     this.#unlock = undefined;
@@ -216,20 +245,22 @@ export class SerialPortUart implements Uart {
   async request(request: LineRequest): Promise<boolean> {
     const output = this.#output;
     if (this.#events === undefined || output === undefined) return false;
+    const calls = this.#calls;
     try {
       switch (request.type) {
         case 'settings':
-          return await this.#inOrder(() => this.#apply(request.settings, request.lines));
+          return await this.#still(() => this.#apply(request.settings, request.lines));
         case 'lines':
-          return await this.#inOrder(() => this.#setLines(request.lines));
+          return (await calls.run(() => this.#setLines(request.lines))) ?? false;
         case 'break':
           return await (request.on ? output.beginBreak() : output.endBreak());
         case 'flush':
-          this.#flush(request.queue);
-          return true;
+          return await this.#flush(output, request.queue);
         case 'transmitter':
-          runTransmitter(this.#fd, request.on);
-          output.hold('host', !request.on);
+          this.#stopped = !request.on;
+          if (this.#stopped) output.hold('host', true);
+          await calls.run(() => runTransmitter(this.#fd, request.on));
+          output.hold('host', this.#stopped);
           return true;
         case 'fifo':
           // The driver's own matter: no application of this machine can set it either.
@@ -238,7 +269,7 @@ export class SerialPortUart implements Uart {
           return request satisfies never;
       }
     } catch (error) {
-      this.#failed(error);
+      if (!calls.ended) this.#failed(error);
       return false;
     }
   }
@@ -249,20 +280,23 @@ export class SerialPortUart implements Uart {
 
   pauseInput(): void {
     this.#paused = true;
-    this.#want();
+    this.#input?.hold('owner', true);
   }
 
   resumeInput(): void {
     this.#paused = false;
-    this.#want();
+    this.#input?.hold('owner', false);
   }
 
   async close(): Promise<void> {
     this.#events = undefined;
+    this.#calls.end();
     this.#waiter?.close();
     this.#waiter = undefined;
     const breaking = this.#output?.close() ?? false;
     this.#output = undefined;
+    this.#input?.close();
+    this.#input = undefined;
     this.#closed = true;
     const fd = this.#fd;
     this.#fd = -1;
@@ -277,26 +311,38 @@ export class SerialPortUart implements Uart {
     this.#outputLines = LINES_DOWN;
   }
 
-  /** False, too, where the port was closed meanwhile. */
-  #inOrder(change: () => Promise<boolean>): Promise<boolean> {
-    const done = this.#changes.then(() => this.#fd >= 0 && change());
-    this.#changes = done.catch(() => {});
-    return done;
+  /**
+   * From now on until the change is made no byte moves: read(2) and write(2) would wait for it, and all others with them. False, too,
+   * where the port was closed meanwhile.
+   */
+  async #still(change: () => Promise<boolean>): Promise<boolean> {
+    const sides = [this.#output, this.#input];
+    const calls = this.#calls;
+    this.#stills++;
+    for (const side of sides) side?.hold('change', true);
+    try {
+      return (await calls.run(change)) ?? false;
+    } finally {
+      if (calls === this.#calls && --this.#stills === 0) for (const side of sides) side?.hold('change', false);
+    }
   }
 
   async #apply(asked: LineSettings, lines: OutputLines): Promise<boolean> {
     if (!isPossible(asked)) return false;
     const fd = this.#fd;
+    const calls = this.#calls;
     const wanted = asUart(keepRateAtZero(asked, this.#settings));
-    const before = getTermios(fd);
+    const before = await readTermios(fd);
+    if (calls.ended) return false;
+    let inForce = before;
     try {
-      await applyTermios(fd, rawTermios(before, wanted, this.#counters !== undefined));
+      inForce = await applyTermios(fd, rawTermios(before, wanted, this.#counters !== undefined));
     } catch (error) {
       if (isSystemError(error) && error.code === 'EINVAL') return false;
       throw error;
     }
-    if (this.#fd < 0) return false;
-    if (!this.#virtual && !isCarried(wanted, getTermios(fd))) {
+    if (calls.ended) return false;
+    if (!this.#virtual && !isCarried(wanted, inForce)) {
       await applyTermios(fd, before);
       return false;
     }
@@ -306,83 +352,33 @@ export class SerialPortUart implements Uart {
 
   async #setLines(lines: OutputLines): Promise<boolean> {
     const bits = (lines.dtr ? MODEM_BITS.DTR : 0) | (lines.rts ? MODEM_BITS.RTS : 0);
-    // With RTS/CTS handshake RTS is the driver's, which lowers it when its buffer is full.
-    const mask = this.#settings.flowControl.rtsCts && lines.rts ? MODEM_BITS.DTR : BOTH;
+    // With RTS/CTS handshake RTS is the driver's, which lowers it when its buffer is full; but what we lowered it does not raise.
+    const isOfDriver = this.#settings.flowControl.rtsCts && lines.rts && this.#outputLines.rts;
+    const mask = isOfDriver ? MODEM_BITS.DTR : BOTH;
     this.#outputLines = lines;
     if (!this.#virtual) await setModemBits(this.#fd, bits, mask);
     return true;
   }
 
-  #flush(queue: Queue): void {
-    if (queue !== 'rx') this.#output?.clear();
-    if (queue !== 'tx') this.#marks.reset();
-    flushQueues(this.#fd, queue);
+  /** What is written after the call is not dropped by it. */
+  #flush(output: SerialOutput, queue: Queue): Promise<boolean> {
+    if (queue !== 'rx') output.clear();
+    if (queue !== 'tx') this.#input?.clear();
+    return this.#still(async () => {
+      await flushQueues(this.#fd, queue);
+      if (queue !== 'rx') output.flushed();
+      return true;
+    });
   }
 
   #want(): void {
-    this.#waiter?.want(!this.#paused, this.#output?.wantsToWrite ?? false);
+    this.#waiter?.want(this.#input?.wantsToRead ?? false, this.#output?.wantsToWrite ?? false);
   }
 
-  #readable(): void {
-    if (this.#paused || this.#fd < 0) return;
-    const count = this.#try(() => readNow(this.#fd, this.#scratch));
-    if (count === 'end') this.#failed(undefined);
-    if (typeof count !== 'number') return;
-    let bytes: Uint8Array = this.#scratch.slice(0, count);
-    if (this.#counters !== undefined) {
-      this.#lookAtCounters();
-      bytes = this.#marks.remove(bytes);
-    }
-    if (bytes.length > 0) this.#events?.received(bytes);
-    this.#want();
-  }
-
-  #lookAtLine(): void {
-    if (this.#fd < 0) return;
-    if (this.#counters !== undefined) this.#lookAtCounters();
-    this.#lookAgain = true;
-    if (!this.#looking) this.#tellLines().catch((error: unknown) => this.#failed(error));
-  }
-
-  /** One question at a time; a change during it is asked for after it. */
-  async #tellLines(): Promise<void> {
-    this.#looking = true;
-    try {
-      while (this.#lookAgain && this.#fd >= 0) {
-        this.#lookAgain = false;
-        const lines = await readLines(this.#fd);
-        if (sameLines(lines, this.#modemLines)) continue;
-        this.#modemLines = lines;
-        this.#events?.report({ type: 'lines', lines });
-      }
-    } finally {
-      this.#looking = false;
-    }
-  }
-
-  #lookAtCounters(): void {
-    const now = this.#try(() => lineCounters(this.#fd));
-    const before = this.#counters;
-    if (now === undefined || before === undefined) return;
-    this.#counters = now;
-    const errors = {
-      parity: now.parity !== before.parity,
-      framing: now.framing !== before.framing,
-      overrun: now.overrun !== before.overrun,
-      bufferOverrun: now.bufferOverrun !== before.bufferOverrun,
-    };
-    if (Object.values(errors).includes(true)) this.#events?.report({ type: 'errors', errors });
-    if (now.breaks !== before.breaks) this.#events?.report({ type: 'break' });
-  }
-
-  /** undefined where it threw: the port is gone then. */
-  #try<T>(call: () => T): T | undefined {
-    try {
-      return call();
-    } catch (error) {
-      this.#failed(error);
-      return undefined;
-    }
+  #linesAre(lines: ModemLines): void {
+    if (sameLines(lines, this.#modemLines)) return;
+    this.#modemLines = lines;
+    this.#events?.report({ type: 'lines', lines });
   }
 
   /** May be called from inside a call of the port: what it tells comes from a microtask. */

@@ -49,7 +49,7 @@ export interface Uart {
   readonly settings: LineSettings;
   readonly outputLines: OutputLines;
   readonly modemLines: ModemLines;
-  /** Bytes accepted and not transmitted yet, the one that is leaving now included. */
+  /** Bytes accepted and not transmitted yet, the one that is leaving now included. It may be known late that they have left; then 1. */
   readonly outputQueue: number;
   /** Bytes received and not yet told by `received`. */
   readonly inputQueue: number;

@@ -31,6 +31,7 @@ const WORDS = {
   waits: 16,
   rs485: 17,
   refuses: 18,
+  hangs: 19,
 } as const;
 type Word = keyof typeof WORDS;
 
@@ -109,6 +110,8 @@ function call(what: object, key: string): Promise<Record<string, unknown>> {
   return told(key, before);
 }
 
+/** The device of the line answers nothing. */
+const hanging = () => Number(line.path.split('/').at(-1)) + 1;
 const open = () => call({ call: 'open' }, 'opened');
 const request = (one: object) => call({ call: 'request', request: one }, 'done');
 
@@ -183,6 +186,19 @@ test('DTR and RTS are low once it is open, move together, and settings do not mo
   expect(read('outputs')).toBe(0);
 });
 
+test('with RTS/CTS handshake RTS is raised where it was low; while it is up it is the driver that moves it', async () => {
+  start();
+  await open();
+  const settings = { ...DEFAULT_SETTINGS, flowControl: { ...DEFAULT_SETTINGS.flowControl, rtsCts: true } };
+  await request({ type: 'settings', settings, lines: { dtr: false, rts: false } });
+  await request({ type: 'lines', lines: { dtr: false, rts: true } });
+  expect(read('outputs')).toBe(RTS);
+  // Its buffer is full.
+  write('outputs', 0);
+  await request({ type: 'lines', lines: { dtr: true, rts: true } });
+  expect(read('outputs')).toBe(DTR);
+});
+
 test('what the driver does not carry is refused, and what was in force stays', async () => {
   write('refuses', TERMIOS.CRTSCTS | TERMIOS.CSTOPB);
   start();
@@ -224,6 +240,64 @@ test('drained is told after the driver has nothing more and its transmitter is e
   write('queued', 0);
   await told('drained');
   expect(read('drains')).toBe(1);
+});
+
+test('a device that does not answer holds nobody up: what is asked waits, in its order, and bytes with it', async () => {
+  write('lines', CTS | DSR);
+  start();
+  await open();
+  write('hangs', hanging());
+  const settings = { ...DEFAULT_SETTINGS, baudRate: 19200 };
+  const lines = { dtr: true, rts: true };
+  const changes = [
+    { type: 'lines', lines },
+    { type: 'settings', settings, lines },
+    { type: 'flush', queue: 'both' },
+    { type: 'transmitter', on: true },
+  ];
+  for (const change of changes) {
+    expect(await call({ call: 'begin', request: change }, 'begun')).toMatchObject({ begun: true });
+    expect(await call({ call: 'write', text: `after ${change.type}.` }, 'wrote')).toMatchObject({
+      wrote: change.type.length + 7,
+    });
+    line.send('x');
+    // Lines hold no byte up.
+    if (change.type === 'lines') expect(await told('received')).toEqual({ received: 'x' });
+  }
+  // Each thread that it could have used up, and its own.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(await call({ call: 'write', text: 'the last.' }, 'wrote')).toMatchObject({ wrote: 9 });
+  expect([count('done'), count('drained')]).toEqual([0, 0]);
+  write('hangs', 0);
+  await told('done', 3);
+  expect(said().flatMap(({ done }) => (done === undefined ? [] : [done]))).toEqual([true, true, true, true]);
+  // What was written before the flush and not sent is gone, and what came.
+  await eventually('all that was written after it', () => String(line.received).endsWith('the last.'));
+  expect(String(line.received)).toBe('after lines.after flush.after transmitter.the last.');
+  line.send('y');
+  expect(await told('received', 1)).toEqual({ received: 'y' });
+});
+
+test('closed while a device does not answer, and opened again: nothing of before is done to it', async () => {
+  start();
+  await open();
+  write('hangs', hanging());
+  const lines = { dtr: true, rts: true };
+  await call({ call: 'begin', request: { type: 'lines', lines } }, 'begun');
+  const settings = { ...DEFAULT_SETTINGS, baudRate: 19200 };
+  await call({ call: 'begin', request: { type: 'settings', settings, lines } }, 'begun');
+  const closing = call({ call: 'close' }, 'closed');
+  const reopening = call({ call: 'open' }, 'opened');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  write('hangs', 0);
+  await Promise.all([closing, reopening, told('done', 1)]);
+  expect(said().filter(({ done }) => done !== undefined)[1]).toMatchObject({
+    done: false,
+    settings: { baudRate: 9600 },
+  });
+  expect([read('outputs'), line.settings.baudRate, count('failed')]).toEqual([0, 9600, 0]);
+  expect(await request({ type: 'settings', settings, lines })).toMatchObject({ done: true });
+  expect([read('outputs'), line.settings.baudRate]).toEqual([DTR | RTS, 19200]);
 });
 
 test('RS-485 is switched on where it is asked for, and else left alone', async () => {

@@ -1,10 +1,12 @@
 // A serial line for tests of real ports: a PTY whose slave is the port, and whose master is the device at the other end.
 // It shows the termios that the port has, as a UART would obey it; a PTY has no modem lines, no break and always 8N.
-import { closeSync, readSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 import { createPty } from '../../src/native/pty.js';
 import { getTermios } from '../../src/native/termios.js';
 import { DEFAULT_SETTINGS, type LineSettings } from '../../src/serial/line.js';
 import { initialTermios, toLineSettings } from '../../src/serial/termios.js';
+import { LOCK_DIRECTORY, lockName } from '../../src/uart/lock-file.js';
 
 export class SerialLine {
   readonly path: string;
@@ -37,6 +39,11 @@ export class SerialLine {
     return this.#received;
   }
 
+  /** What came until now never did: `received` begins with what comes next. */
+  forget(): void {
+    this.#received.length = 0;
+  }
+
   /** What the port has set. */
   get settings(): LineSettings {
     return toLineSettings(getTermios(this.#fd));
@@ -61,6 +68,7 @@ export class SerialLine {
     if (!this.#open) return;
     this.#open = false;
     clearInterval(this.#timer);
+    removeStaleLock(this.path);
     closeSync(this.#fd);
   }
 
@@ -99,4 +107,12 @@ export class SerialLine {
 
 function errnoOf(error: unknown): unknown {
   return error instanceof Error ? Reflect.get(error, 'code') : undefined;
+}
+
+/** What a process that was killed has left would be the next PTY's of this number. */
+function removeStaleLock(path: string): void {
+  const lock = join(LOCK_DIRECTORY, lockName(path));
+  try {
+    if (!existsSync(`/proc/${readFileSync(lock, 'latin1').trim()}`)) rmSync(lock);
+  } catch {} // it is gone
 }

@@ -13,6 +13,7 @@ const uart = new SerialPortUart({
   lockDirectory: '/nowhere',
   ...(rs485 ? { rs485: { rtsOnSend: true, receiveDuringTransmit: false, delayBeforeMs: 0, delayAfterMs: 0 } } : {}),
 });
+const done = (result) => say({ done: result, settings: uart.settings, queued: uart.outputQueue });
 const threads = () => readdirSync('/proc/self/task').length;
 
 for await (const line of createInterface({ input: process.stdin })) {
@@ -32,7 +33,10 @@ for await (const line of createInterface({ input: process.stdin })) {
     await uart.close();
     say({ closed: threads(), ms: performance.now() - began });
   } else if (call === 'write') say({ wrote: uart.write(Buffer.from(text)), queued: uart.outputQueue });
-  else if (call === 'request')
-    say({ done: await uart.request(request), settings: uart.settings, queued: uart.outputQueue });
+  else if (call === 'request') done(await uart.request(request));
+  else if (call === 'begin') {
+    uart.request(request).then(done);
+    say({ begun: true, queued: [uart.outputQueue, uart.inputQueue] });
+  }
 }
 await uart.close();

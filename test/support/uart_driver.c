@@ -1,6 +1,8 @@
 // A driver of a UART, played: loaded before the C library (LD_PRELOAD), it answers the ioctls that a PTY does not know, so
 // that a real port's code runs on a machine without one. What the line does is told by the test, in a file that both map; what
-// the port did is left there. TIOCMIWAIT waits as the kernel's does: until a line changes or a signal comes, and no close ends it.
+// the port did is left there. Its core has locks as that of USB serial ports, two for each: one for all that is asked, and one by which
+// bytes wait for settings; whoever has them waits for the device, which may hang. TIOCMIWAIT waits as the kernel's does: until a line
+// changes or a signal comes, and no close ends it.
 #define _GNU_SOURCE
 #include <asm/ioctls.h>
 #include <asm/termbits.h>
@@ -8,12 +10,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/serial.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +35,7 @@ struct state {
   int32_t waits;      // threads in TIOCMIWAIT now
   int32_t rs485;      // flags
   int32_t refuses;    // cflag bits that the driver does not know: it takes them out
+  int32_t hangs;      // one more than the number of the PTY whose device answers nothing
 };
 
 static struct state *state(void) {
@@ -71,12 +77,63 @@ static int counters(struct state *s, struct serial_icounter_struct *count) {
   return 0;
 }
 
+#define PORTS 256
+#define PTY_SLAVES 136  // the major number, Linux, Documentation/admin-guide/devices.txt
+
+static pthread_mutex_t of_port[PORTS] = {[0 ... PORTS - 1] = PTHREAD_MUTEX_INITIALIZER};
+static pthread_rwlock_t of_settings[PORTS] = {[0 ... PORTS - 1] = PTHREAD_RWLOCK_INITIALIZER};
+
+static void ask_device(struct state *s, int port) {
+  while (now(&s->hangs) == port + 1) nanosleep(&(struct timespec){.tv_sec = 0, .tv_nsec = 2000000}, NULL);
+}
+
+// Its number; -1: it is none.
+static int port_of(int fd) {
+  struct stat of;
+  if (fstat(fd, &of) != 0 || !S_ISCHR(of.st_mode) || major(of.st_rdev) != PTY_SLAVES) return -1;
+  return (int)minor(of.st_rdev);
+}
+
+ssize_t read(int fd, void *into, size_t length) {
+  int port = port_of(fd);
+  if (port < 0) return syscall(SYS_read, fd, into, length);
+  pthread_rwlock_rdlock(&of_settings[port]);
+  ssize_t result = syscall(SYS_read, fd, into, length);
+  pthread_rwlock_unlock(&of_settings[port]);
+  return result;
+}
+
+ssize_t write(int fd, const void *from, size_t length) {
+  int port = port_of(fd);
+  if (port < 0) return syscall(SYS_write, fd, from, length);
+  pthread_rwlock_rdlock(&of_settings[port]);
+  ssize_t result = syscall(SYS_write, fd, from, length);
+  pthread_rwlock_unlock(&of_settings[port]);
+  return result;
+}
+
+static int perform(struct state *s, int fd, unsigned long request, void *argument);
+
 int ioctl(int fd, unsigned long request, ...) {
   va_list list;
   va_start(list, request);
   void *argument = va_arg(list, void *);
   va_end(list);
   struct state *s = state();
+  int port = port_of(fd);
+  if (request == TIOCMIWAIT || request == TIOCGICOUNT || port < 0) return perform(s, fd, request, argument);
+  if (request == TCSETS2) pthread_rwlock_wrlock(&of_settings[port]);
+  pthread_mutex_lock(&of_port[port]);
+  if (request == TIOCMSET || request == TIOCMGET || request == TCSETS2) ask_device(s, port);
+  int result = perform(s, fd, request, argument);
+  int error = errno;
+  pthread_mutex_unlock(&of_port[port]);
+  if (request == TCSETS2) pthread_rwlock_unlock(&of_settings[port]);
+  errno = error;
+  return result;
+}
+
+static int perform(struct state *s, int fd, unsigned long request, void *argument) {
   switch (request) {
     case TIOCMGET:
       *(int *)argument = now(&s->lines) | now(&s->outputs);

@@ -159,12 +159,13 @@ test('latency: a round takes at least as long as its answer', async () => {
   expect(timesNs[0]).toBeLessThan((performance.now() - from) * MS);
 });
 
-test('a descriptor that ends rejects with EPIPE', async () => {
+test('a descriptor that ends rejects with what the kernel says of it', async () => {
   const [near, far] = socketPair();
   onEnd(() => closeFd(near));
   const run = measureLatency(round(near));
   closeFd(far);
-  await expect(run).rejects.toMatchObject({ code: 'EPIPE' });
+  // By whether the far end had read what it was sent.
+  await expect(run).rejects.toMatchObject({ code: expect.stringMatching(/^(EPIPE|ECONNRESET)$/) });
   const [a] = pair();
   await expect(measureStream({ out: a, in: near, bytes: 1 })).rejects.toMatchObject({ code: 'EPIPE', syscall: 'read' });
 });

@@ -48,6 +48,7 @@ test('a byte that cannot leave is not looked at every millisecond, and its end i
   const output = new SerialOutput(fd, {
     clock,
     hasTransmitter: true,
+    inOrder: (ask) => ask(),
     settings: () => ({ ...DEFAULT_SETTINGS, baudRate: 12_000_000 }),
     wantWritable: () => {},
     writable: () => {},
@@ -58,7 +59,11 @@ test('a byte that cannot leave is not looked at every millisecond, and its end i
   });
   ends.push(() => output.close());
   expect(output.write(Uint8Array.of(1))).toBe(1);
-  clock.advance(10_000);
+  for (let ms = 0; ms < 10_000; ms += 10) {
+    clock.advance(10);
+    // The look that is due, on its thread.
+    while (clock.timers === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
   expect(output.queued).toBeGreaterThan(0);
   expect(clock.armed).toBeLessThan(300);
   peer.resume();
