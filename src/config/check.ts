@@ -27,6 +27,7 @@ export function checkNames(entries: readonly TtyEntry[], problems: Problems): vo
 export function checkPortNumbers(entries: readonly TtyEntry[], problems: Problems): void {
   const ports = new Map<string, TtyEntry>();
   const numbers = new Map<string, { entry: TtyEntry; kind: 'data' | 'command' }>();
+  const local = new Map<number, TtyEntry>();
   const reported = new Set<string>();
   // Explicit entries last: a collision is then reported at what the operator wrote by hand.
   for (const entry of [...entries].sort((a, b) => Number(a.explicit) - Number(b.explicit))) {
@@ -39,6 +40,7 @@ export function checkPortNumbers(entries: readonly TtyEntry[], problems: Problem
       continue;
     }
     ports.set(`${tty.serverName} ${tty.port}`, entry);
+    checkLocalPort(entry, local, problems);
     for (const kind of ['data', 'command'] as const) {
       const number = kind === 'data' ? tty.dataPort : tty.commandPort;
       if (number === null) continue;
@@ -54,6 +56,24 @@ export function checkPortNumbers(entries: readonly TtyEntry[], problems: Problem
       problems.add(entry.file.file, entry.file.lineOf(path), path, `${number}${whose} ${text}`);
     }
   }
+}
+
+/** Of this machine there is one of each number, whatever the server. */
+function checkLocalPort(entry: TtyEntry, taken: Map<number, TtyEntry>, problems: Problems): void {
+  const { localPort, name } = entry.tty;
+  if (localPort === 0) return;
+  const other = taken.get(localPort);
+  taken.set(localPort, other ?? entry);
+  const text =
+    localPort > 65535 ? 'is above 65535' : other && `is that of ${other.tty.name} already (${placeOf(other)})`;
+  if (text === undefined) return;
+  const path = [...entry.path, 'localPort'];
+  problems.add(
+    entry.file.file,
+    entry.file.lineOf(path),
+    path,
+    `${localPort}${entry.explicit ? '' : ` of ${name}`} ${text}`,
+  );
 }
 
 function collision(entry: TtyEntry, taken: { entry: TtyEntry; kind: 'data' | 'command' }): string {

@@ -44,6 +44,8 @@ function serverEntry(name: string, file: AnyFile, path: string[], defaults: Defa
     const foreign = protocol !== 'realcom' && written[key] !== undefined;
     if (foreign) problems.add(file.file, file.lineOf(at(key)), at(key), onlyRealCom(protocol));
   }
+  if (protocol !== 'udp' && written.localPort !== undefined)
+    problems.add(file.file, file.lineOf(at('localPort')), at('localPort'), onlyUdp(protocol));
   return {
     name,
     file,
@@ -63,6 +65,8 @@ function serverEntry(name: string, file: AnyFile, path: string[], defaults: Defa
 
 const onlyRealCom = (protocol: Protocol): string =>
   `is of protocol realcom only: ${protocol} has one connection, to dataPort`;
+const onlyUdp = (protocol: Protocol): string =>
+  `is of protocol udp only: ${protocol} connects from any free port of this machine`;
 
 interface Generated {
   readonly server: ServerEntry;
@@ -180,6 +184,8 @@ function explicitTty(name: string, file: AnyFile, path: string[], context: Conte
   const tty = resolveTty(name, server, port, value, context.defaults, sourceOf(file, path));
   if (tty !== undefined && tty.protocol !== 'realcom' && value.commandPort !== undefined)
     report('commandPort', onlyRealCom(tty.protocol));
+  if (tty !== undefined && tty.protocol !== 'udp' && value.localPort !== undefined)
+    report('localPort', onlyUdp(tty.protocol));
   return tty === undefined ? undefined : { tty, file, path, explicit: true };
 }
 
@@ -197,7 +203,8 @@ function resolveTty(
   const format = { ...defaults.format, ...value.format, ...own.format };
   const protocol = own.protocol ?? resolved.protocol;
   // What the server says of its ports is said of its own protocol.
-  const numbers = numbersOf(protocol, port, protocol === resolved.protocol ? value : {});
+  const said = protocol === resolved.protocol ? value : {};
+  const numbers = numbersOf(protocol, port, said);
   return {
     name,
     aliases: own.alias ?? [],
@@ -208,6 +215,7 @@ function resolveTty(
     port,
     dataPort: own.dataPort ?? numbers.dataPort,
     commandPort: protocol === 'realcom' ? (own.commandPort ?? numbers.commandPort) : null,
+    localPort: protocol === 'udp' ? (own.localPort ?? countedFrom(said.localPort, port)) : 0,
     settings: applyFormat(format),
     formatFixed: { dataBits: format.dataBits !== undefined, parity: format.parity !== undefined },
     lines: { dtr: options.dtr ?? true, rts: options.rts ?? true },
@@ -235,6 +243,8 @@ function numbersOf(protocol: Protocol, port: number, bases: PortBases) {
   if (protocol === 'realcom') return portNumbers(port, bases);
   return { dataPort: singlePortNumber(port, bases.dataPort), commandPort: null };
 }
+
+const countedFrom = (first: number | undefined, port: number): number => (first === undefined ? 0 : first + port - 1);
 
 /** Without the keys that hold undefined, which would otherwise lie over a value of a lower layer. */
 function defined<T extends object>(value: T): T {

@@ -11,13 +11,10 @@ import { mergeServers, mergeTtys } from './merge.js';
 import type { Problems } from './problems.js';
 import type { Environment, ResolvedConfig } from './resolved.js';
 import type { ConfigValue, IncludedValue } from './schema.js';
-import { resolveSerialPorts } from './serial-ports.js';
+import { DISCOVERY_PORT, resolveSerialPorts } from './serial-ports.js';
 import type { ConfigFile } from './yaml-file.js';
 
 export * from './resolved.js';
-
-/** Of the vendor's hosts. */
-const DISCOVERY_PORT = 4800;
 
 export function defaultRuntimeDir(environment: Environment): string {
   if (environment.uid === 0) return '/run/ttynp';
@@ -67,6 +64,6 @@ export function resolveConfig(
     },
     servers: [...servers.values()].flatMap((s) => (s.resolved === undefined ? [] : [s.resolved])),
     ttys,
-    serialPorts: resolveSerialPorts(main, problems),
+    serialPorts: resolveSerialPorts(main, ttys, problems),
   };
 }

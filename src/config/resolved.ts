@@ -48,6 +48,8 @@ export interface ResolvedTty {
   readonly dataPort: number;
   /** null: the protocol has none. */
   readonly commandPort: number | null;
+  /** UDP: the port of this machine; 0: any free one. */
+  readonly localPort: number;
   /** The initial settings. */
   readonly settings: LineSettings;
   /** Which of them the configuration names: a backend that cannot carry them takes them from here. */

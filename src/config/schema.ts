@@ -64,6 +64,7 @@ const serverOptions = {
   ports: z.int({ error: 'must be a number of ports, 1 to 256' }).min(1).max(256).optional(),
   dataPort: tcpPort.optional().describe('data port of serial port 1 (950; rfc2217 and tcp: 4001)'),
   commandPort: tcpPort.optional().describe('command port of serial port 1 (966)'),
+  localPort: tcpPort.optional().describe('udp: the port of this machine for serial port 1 (any free one)'),
   ipv6Preamble: z
     .union([z.enum(['auto', 'on', 'off']), z.boolean()], { error: 'must be auto, on or off' })
     .transform((value): 'auto' | 'on' | 'off' => (typeof value === 'string' ? value : value ? 'on' : 'off'))
@@ -76,6 +77,7 @@ export const TtySchema = z.strictObject({
   protocol: protocol.optional().describe("of this port, where it is not the server's"),
   dataPort: tcpPort.optional().describe('exactly this data port'),
   commandPort: tcpPort.optional().describe('exactly this command port; of realcom'),
+  localPort: tcpPort.optional().describe('exactly this port of this machine; of udp'),
   alias: z
     .union([ttyName.transform((name) => [name]), z.array(ttyName).max(16)], {
       error: 'must be a name or a list of names',

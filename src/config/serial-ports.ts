@@ -8,11 +8,13 @@ import { type AddressRange, narrowedBy } from './address-range.js';
 import { canonicalAddress } from './check.js';
 import { addressesOf, type Destination, destinationText, isMulticast, MAX_RANGE } from './destination.js';
 import type { Problems } from './problems.js';
-import type { Arbitration, ResolvedSerialPort, ServedMode } from './resolved.js';
+import type { Arbitration, ResolvedSerialPort, ResolvedTty, ServedMode } from './resolved.js';
 import type { ConfigValue } from './schema.js';
 import type { SerialPortValue } from './serial-port-schema.js';
 import { type ConfigFile, valueAt } from './yaml-file.js';
 
+/** UDP, of the vendor's hosts. */
+export const DISCOVERY_PORT = 4800;
 const DEFAULT_TCP_PORT = 4000;
 const ALIVE_CHECK_MS = 7 * 60_000;
 
@@ -37,12 +39,16 @@ const KEYS_OF_MODES: Partial<Record<keyof SerialPortValue, readonly ServedMode['
   inactivityTime: ['tcp-server', 'tcp-client', 'reverse-telnet'],
 };
 
-export function resolveSerialPorts(main: ConfigFile<ConfigValue>, problems: Problems): ResolvedSerialPort[] {
+export function resolveSerialPorts(
+  main: ConfigFile<ConfigValue>,
+  ttys: readonly ResolvedTty[],
+  problems: Problems,
+): ResolvedSerialPort[] {
   const value = main.value;
   const ports = Object.entries(value?.serialPorts ?? {}).map(([key, entry]) =>
     resolvePort(Number(key), entry, value?.accessibleIps ?? [], main, problems),
   );
-  checkShared(ports, value?.metrics?.listen, main, problems);
+  checkShared(ports, takenBy(value, ttys), main, problems);
   return ports;
 }
 
@@ -239,15 +245,28 @@ interface Taken {
   readonly whose: string;
 }
 
+/** What the rest of the configuration has. */
+function takenBy(value: ConfigValue | undefined, ttys: readonly ResolvedTty[]): Record<'tcp' | 'udp', Taken[]> {
+  const metrics = value?.metrics?.listen;
+  const { listen = [], port = DISCOVERY_PORT } = value?.discovery ?? {};
+  return {
+    tcp: metrics ? [{ listen: metrics.host, port: metrics.port, whose: 'the metrics' }] : [],
+    udp: [
+      ...listen.map((address) => ({ listen: address, port, whose: 'discovery' })),
+      ...ttys.flatMap(({ name, localPort }) =>
+        localPort === 0 ? [] : [{ listen: '::', port: localPort, whose: `${name} (localPort)` }],
+      ),
+    ],
+  };
+}
+
 function checkShared(
   ports: readonly ResolvedSerialPort[],
-  metrics: { readonly host: string; readonly port: number } | undefined,
+  { tcp: taken, udp: takenUdp }: ReturnType<typeof takenBy>,
   main: ConfigFile<ConfigValue>,
   problems: Problems,
 ): void {
   const devices = new Map<string, number>();
-  const taken: Taken[] = metrics ? [{ listen: metrics.host, port: metrics.port, whose: 'the metrics' }] : [];
-  const takenUdp: Taken[] = [];
   for (const { port, device, served, listen } of ports) {
     const report = (key: string, text: string) => {
       const path = ['serialPorts', String(port), key];

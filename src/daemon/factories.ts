@@ -152,7 +152,7 @@ export function factories({ pump, clock, random, keepers, usbip, kernelNames }: 
       const { dataPort, commandPort } = tty;
       const common = { addresses: () => server.resolver.addresses(), dataPort, clock, log };
       if (tty.protocol === 'rfc2217') return new Rfc2217Link(common);
-      if (tty.protocol === 'udp') return new UdpLink(common);
+      if (tty.protocol === 'udp') return new UdpLink({ ...common, localPort: tty.localPort });
       if (commandPort === null) return new TcpLink({ ...common, shared: keepers.present });
       return new RealComLink({
         ...common,

@@ -18,6 +18,8 @@ export interface ArbiterOptions {
 
 /** No request is longer: who goes on waits for its next turn. */
 const MOST_REQUEST_BYTES = 4096;
+/** A handshake holds the line up, and no adapter or busy machine does. */
+const HELD_MS = 100;
 
 type Phase = 'idle' | 'request' | 'answer';
 
@@ -32,6 +34,10 @@ export class Arbiter<Client> {
   #bytes = 0;
   #openUntil = 0;
   #timer: Timer | undefined;
+  /** The request before had no answer in time, and may have it still. */
+  #isOwed = false;
+  /** When it has come, but perhaps not all of it: since then the line said nothing. */
+  #lateAt: number | undefined;
   /** Requests that nothing came for in time. */
   timeouts = 0;
 
@@ -50,10 +56,17 @@ export class Arbiter<Client> {
     return this.#bytes < MOST_REQUEST_BYTES && this.#o.clock.now() < this.#openUntil;
   }
 
+  /** How many bytes it may send now, when it is its turn. */
+  roomOf(client: Client): number {
+    return this.isBusyWith(client) ? MOST_REQUEST_BYTES - this.#bytes : MOST_REQUEST_BYTES;
+  }
+
   /** It has sent so many bytes: the line is its own. To be called when it is its turn. */
   sent(client: Client, bytes: number): void {
     const now = this.#o.clock.now();
     if (this.#phase === 'idle') {
+      if (this.#lateAt !== undefined && now - this.#lateAt >= this.#o.silenceMs()) this.#isOwed = false;
+      this.#lateAt = undefined;
       this.#bytes = 0;
       this.#openUntil = now + this.#o.responseTimeoutMs;
     }
@@ -64,18 +77,29 @@ export class Arbiter<Client> {
     this.#last = client;
     this.#after(this.#sentBy - now + this.#o.responseTimeoutMs, () => {
       this.timeouts++;
+      this.#isOwed = true;
       this.#free();
     });
   }
 
   /**
    * The line says something.
-   * @param sending the request has not left yet, so that this answers an earlier one
+   * @param queued what the port has not sent as far as it knows (Uart.outputQueue)
    */
-  heard(sending: boolean): void {
-    if (this.#phase === 'idle' || (this.#phase === 'request' && sending)) return;
+  heard(queued: number): void {
+    if (this.#phase === 'idle' && this.#isOwed) this.#lateAt = this.#o.clock.now();
+    if (this.#phase === 'idle' || (this.#phase === 'request' && this.#isOwed && this.#isLeaving(queued))) return;
     this.#phase = 'answer';
     this.#after(this.#o.silenceMs(), () => this.#free());
+  }
+
+  /**
+   * The request has not left yet, so that what is heard answers the one before, which waited in vain. A port knows late that nothing is
+   * left: by the rate it is gone, and only what stays for longer is held up.
+   */
+  #isLeaving(queued: number): boolean {
+    const overdueMs = this.#o.clock.now() - this.#sentBy;
+    return overdueMs < 0 ? queued > 0 : queued > 1 && overdueMs > HELD_MS;
   }
 
   /** Whose is what the line says now; undefined: nobody's who waits for it. */
@@ -107,6 +131,7 @@ export class Arbiter<Client> {
 
   #free(): void {
     this.#timer = undefined;
+    if (this.#phase === 'answer') this.#isOwed = false;
     this.#o.over();
     this.#phase = 'idle';
     this.#owner = undefined;

@@ -52,6 +52,11 @@ export class ConnectionRules {
     if (this.#on) this.#asked = true;
   }
 
+  /** There is a connection that was asked for in another process. */
+  goOn(): void {
+    this.#asked = true;
+  }
+
   /** All connections that there were have ended, by whomever. */
   ended(): void {
     this.#asked = false;

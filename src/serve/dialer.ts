@@ -1,13 +1,17 @@
 // Connects to one destination, again and again for as long as it is wanted, and less and less often while that fails. A name is resolved
 // at each try. Keeps no connection: whoever is told of one owns it, and says when it has ended.
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../base/clock.js';
 import { type Destination, destinationText } from '../config/destination.js';
+import { Dialling } from './dialling.js';
+import { Lookups } from './lookups.js';
 
 export interface DialerOptions {
   readonly clock: Clock;
   readonly destination: Destination;
   readonly connectTimeoutMs?: number;
+  /** Default: what the system knows of names. */
+  readonly lookups?: Lookups;
   /** 0 to 1; how much of a fifth of a delay is added. */
   readonly random?: () => number;
   /** Not read from yet. */
@@ -17,15 +21,17 @@ export interface DialerOptions {
 }
 
 const CONNECT_TIMEOUT_MS = 5000;
+/** Of several name servers the first may be dead: five seconds for each try of it. */
+const LOOKUP_TIMEOUT_MS = 60_000;
 const FIRST_DELAY_MS = 1000;
 const MOST_DELAY_MS = 30_000;
-const READ_AHEAD = 4096;
 
 export class Dialer {
   readonly #o: DialerOptions;
   readonly text: string;
   #wanted = false;
-  #socket: Socket | undefined;
+  readonly #lookups: Lookups;
+  #dialling: Dialling | undefined;
   #sinceMs: number | undefined;
   #delayMs = 0;
   /** Of the clock: no try before. */
@@ -35,6 +41,7 @@ export class Dialer {
 
   constructor(options: DialerOptions) {
     this.#o = options;
+    this.#lookups = options.lookups ?? new Lookups();
     this.text = destinationText(options.destination);
   }
 
@@ -68,7 +75,7 @@ export class Dialer {
   }
 
   #next(): void {
-    if (this.#sinceMs !== undefined || this.#socket !== undefined || this.#timer !== undefined) return;
+    if (this.#sinceMs !== undefined || this.#dialling !== undefined || this.#timer !== undefined) return;
     const { clock } = this.#o;
     this.#timer = clock.after(Math.max(0, this.#notBeforeMs - clock.now()), () => {
       this.#timer = undefined;
@@ -78,32 +85,27 @@ export class Dialer {
 
   #dial(): void {
     const { clock, destination, connectTimeoutMs = CONNECT_TIMEOUT_MS } = this.#o;
-    const { host, port, localPort } = destination;
-    const local = localPort === 0 ? {} : { localPort };
-    // The types know `highWaterMark` for streams only; a socket is one.
-    const options = { host, port, ...local, noDelay: true, highWaterMark: READ_AHEAD };
-    const socket = connect(options);
-    this.#socket = socket;
-    const patience = clock.after(connectTimeoutMs, () => socket.destroy(new Error('no answer')));
-    socket.once('error', (error) => {
-      patience.cancel();
-      if (this.#socket === socket) this.#failed(error);
-    });
-    socket.once('connect', () => {
-      patience.cancel();
-      if (this.#socket !== socket) return;
-      socket.removeAllListeners('error');
-      this.#socket = undefined;
-      this.#told = undefined;
-      this.#sinceMs = clock.now();
-      this.#o.connected(socket);
+    // Wanted and not wanted by a line that never rests it is one try a second, too.
+    this.#notBeforeMs = clock.now() + FIRST_DELAY_MS;
+    this.#dialling = new Dialling({
+      clock,
+      destination,
+      connectTimeoutMs,
+      lookupTimeoutMs: LOOKUP_TIMEOUT_MS,
+      lookups: this.#lookups,
+      failed: (why) => this.#failed(why),
+      connected: (socket) => {
+        this.#dialling = undefined;
+        this.#told = undefined;
+        this.#sinceMs = clock.now();
+        this.#o.connected(socket);
+      },
     });
   }
 
-  #failed(error: Error): void {
-    this.#socket = undefined;
+  #failed(why: string): void {
+    this.#dialling = undefined;
     this.#later();
-    const why = reasonOf(error, this.#o.destination);
     if (this.#told !== why) this.#o.trouble(`${this.text}: ${why}; it is tried again`);
     this.#told = why;
     if (this.#wanted) this.#next();
@@ -118,27 +120,7 @@ export class Dialer {
   #cancel(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    const socket = this.#socket;
-    this.#socket = undefined;
-    socket?.on('error', () => {});
-    socket?.destroy();
-  }
-}
-
-function reasonOf(error: Error, { localPort }: Destination): string {
-  switch (Reflect.get(error, 'code')) {
-    case 'ECONNREFUSED':
-      return 'connection refused';
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return 'no such name';
-    case 'EADDRINUSE':
-    case 'EADDRNOTAVAIL':
-      return localPort === 0 ? 'this machine has no address or port for it' : `the local port ${localPort} is in use`;
-    case 'ENETUNREACH':
-    case 'EHOSTUNREACH':
-      return 'cannot be reached';
-    default:
-      return error.message;
+    this.#dialling?.giveUp();
+    this.#dialling = undefined;
   }
 }

@@ -14,28 +14,13 @@ import type { LineReport, ModemLines } from '../serial/line.js';
 import { ClientGate } from './client-gate.js';
 import { DataIntake, type IntakeLine } from './data-intake.js';
 import { Dialling, destinationOf } from './dialling.js';
-import { Arriving, type KeptServer, type ServerHandover } from './handover.js';
+import type { EthernetModemOptions } from './ethernet-modem-options.js';
+import { Arriving, type KeptServer, type ServerHandover, soon } from './handover.js';
 import { LineOutput } from './line-output.js';
-import type { PortEvent, PortServer, PortServerOptions, ServedClient } from './port-server.js';
+import { Lookups } from './lookups.js';
+import { OwnLines } from './own-lines.js';
+import type { PortEvent, PortServer, ServedClient } from './port-server.js';
 import { type LineShare, SharedLine } from './shared-line.js';
-
-/** `linesWhenFree` and `packing` are not for modems. `busyHoldMs` is 0 where it is absent. Times in milliseconds. */
-export interface EthernetModemOptions extends PortServerOptions {
-  /** 0: any free one. */
-  readonly port: number;
-  /** Where AT&W writes; absent: what it wrote is forgotten with this server. */
-  readonly profiles?: ModemProfiles | undefined;
-  /** Lines that ATI0, ATI1 and ATI2 answer. */
-  readonly identity?: readonly [string, string, string];
-  readonly connectTimeoutMs?: number;
-}
-
-export interface ModemProfiles {
-  /** undefined: nothing was kept. */
-  readonly kept: Profile | undefined;
-  /** False where it cannot be written. Never rejects. */
-  keep(profile: Profile): Promise<boolean>;
-}
 
 interface Call {
   readonly socket: Socket;
@@ -47,11 +32,14 @@ interface Call {
 
 const DEFAULT_ALIVE_MS = 7 * 60_000;
 const CONNECT_TIMEOUT_MS = 30_000;
+/** For NO CARRIER to leave a line that does not stand. */
+const LAST_WORDS_MS = 250;
 const NOBODY = 'the modem';
 
 export class EthernetModemPort implements PortServer {
   readonly #o: EthernetModemOptions;
   readonly #line: SharedLine;
+  readonly #lines: OwnLines;
   readonly #gate: ClientGate;
   readonly #modem: Modem;
   readonly #output: LineOutput;
@@ -67,6 +55,7 @@ export class EthernetModemPort implements PortServer {
   #isNetworkFull = false;
   /** Not answered yet, and not read. */
   #caller: { readonly socket: Socket; readonly address: string } | undefined;
+  readonly #lookups = new Lookups();
   #dialling: Dialling | undefined;
   #call: Call | undefined;
   #timer: Timer | undefined;
@@ -92,6 +81,9 @@ export class EthernetModemPort implements PortServer {
       driverControl: true,
       failed: (fault) => this.#tell({ type: 'failed', fault }),
     });
+    this.#lines = new OwnLines(options.uart, (error) =>
+      this.#tell({ type: 'note', text: `lines: ${messageOf(error)}` }),
+    );
     this.#output = new LineOutput({ write: (bytes) => this.#share?.write(bytes) ?? 0, outputQueue: 0 }, clock);
     this.#gate = new ClientGate({
       clock,
@@ -147,14 +139,20 @@ export class EthernetModemPort implements PortServer {
   }
 
   async close(): Promise<void> {
+    const last = this.#closed ? [] : [...this.#modem.failed(), ...this.#modem.carrierLost()];
+    this.#perform(last);
     this.#closed = true;
     this.#timer?.cancel();
     this.#giveUpDialling();
     this.#call?.socket.destroy();
     this.#call?.intake.close();
     this.#caller?.socket.destroy();
+    const gateClosed = this.#gate.close();
+    // What has not left yet is lost with the port.
+    const isSaid = () => this.#output.waiting + this.#line.uart.outputQueue === 0;
+    if (last.length > 0) await soon(this.#o.clock, LAST_WORDS_MS, isSaid);
     this.#output.close();
-    await Promise.all([this.#gate.close(), this.#line.close()]);
+    await Promise.all([gateClosed, this.#line.close()]);
   }
 
   #join(): LineShare {
@@ -256,7 +254,9 @@ export class EthernetModemPort implements PortServer {
   // calls
 
   #called(socket: Socket, address: string): void {
-    const isFree = this.#call === undefined && this.#dialling === undefined && this.#caller === undefined;
+    // Nor is it where the terminal has not been told of earlier ones.
+    const isHeard = !this.#output.full;
+    const isFree = isHeard && this.#call === undefined && this.#dialling === undefined && this.#caller === undefined;
     const called = isFree ? this.#modem.called(this.#now) : undefined;
     if (called?.taken !== true) {
       this.#tell({ type: 'busy', kind: 'data', peer: address });
@@ -293,15 +293,16 @@ export class EthernetModemPort implements PortServer {
       clock,
       destination,
       connectTimeoutMs,
+      lookups: this.#lookups,
       connected: (socket) => {
         this.#dialling = undefined;
         if (aliveCheckMs > 0) socket.setKeepAlive(true, aliveCheckMs);
         this.#connected(socket, place, place, true);
         this.#step(this.#modem.dialled(this.#now));
       },
-      failed: (error) => {
+      failed: (why) => {
         this.#dialling = undefined;
-        this.#tell({ type: 'note', text: `${place}: ${error.message}` });
+        this.#tell({ type: 'note', text: `${place}: ${why}` });
         this.#step(this.#modem.failed());
       },
     });
@@ -374,9 +375,7 @@ export class EthernetModemPort implements PortServer {
     const { carrier } = this.#modem;
     if (this.#isCarrierShown === carrier) return;
     this.#isCarrierShown = carrier;
-    this.#line.uart
-      .request({ type: 'lines', lines: { dtr: carrier, rts: true } })
-      .catch((error: unknown) => this.#tell({ type: 'note', text: `lines: ${messageOf(error)}` }));
+    this.#lines.set({ dtr: carrier, rts: true });
   }
 
   async #save(profile: Profile): Promise<void> {
@@ -395,6 +394,4 @@ export class EthernetModemPort implements PortServer {
 }
 
 /** The terminal's DTR, at the other end of a null modem cable. */
-function hasDtr({ dsr, dcd }: ModemLines): boolean {
-  return dsr || dcd;
-}
+const hasDtr = ({ dsr, dcd }: ModemLines): boolean => dsr || dcd;

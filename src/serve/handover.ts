@@ -75,9 +75,18 @@ export type ServerState =
       readonly mode: 'tcp-client';
       readonly packing: Uint8Array;
       readonly clients: readonly (KeptTcpClient | undefined)[];
+      /** By destination: what the line said that waits for its connection. */
+      readonly waiting?: readonly Uint8Array[];
+      /** For the line, of connections that are over. */
+      readonly last?: readonly Uint8Array[];
     }
   | { readonly mode: 'pair-master' }
-  | { readonly mode: 'reverse-telnet'; readonly client: KeptReverseTelnetClient | undefined }
+  | {
+      readonly mode: 'reverse-telnet';
+      readonly client: KeptReverseTelnetClient | undefined;
+      /** For the line, of clients that are gone. */
+      readonly last?: readonly Uint8Array[];
+    }
   /** `output`: for the line. */
   | { readonly mode: 'udp'; readonly packing: Uint8Array; readonly output: Uint8Array }
   | { readonly mode: 'real-com'; readonly packing: Uint8Array; readonly clients: readonly KeptRealComClient[] }

@@ -1,6 +1,44 @@
-// The last bytes of a client that is gone already: they go to the line in their turn, and nothing else is ever told of it.
+// The last bytes of clients that are gone already: they go to the line in their turn, and nothing else is ever told of them.
+import type { DataIntake } from './data-intake.js';
 import type { KeptIntake } from './handover.js';
 import type { LineShare, SharedLine } from './shared-line.js';
+
+/** Where the line stands, not those of ever more clients. */
+const MOST_CLIENTS = 8;
+
+/** What it needs of a client. */
+export type Speaker = Pick<DataIntake, 'waiting' | 'close' | 'finish' | 'handOver'>;
+
+/** All of one port. */
+export class LastWordsOfClients {
+  readonly #all = new Map<Pick<DataIntake, 'handOver'>, LineShare>();
+
+  /** Its connection is gone. @param wanted what of it the line has no room for yet goes there still */
+  end(intake: Speaker, share: LineShare, wanted: boolean): void {
+    if (!wanted || intake.waiting === 0 || this.#all.size >= MOST_CLIENTS) {
+      intake.close();
+      share.leave();
+      return;
+    }
+    this.#all.set(intake, share);
+    intake.finish(() => {
+      this.#all.delete(intake);
+      share.leave();
+    });
+  }
+
+  /** What another process had left; the caller begins. */
+  goOn(line: SharedLine, bytes: Uint8Array): LastWords {
+    const words = new LastWords(line, bytes, () => this.#all.delete(words));
+    this.#all.set(words, words.share);
+    return words;
+  }
+
+  /** Does no more. */
+  handOver(): { readonly share: LineShare; readonly kept: KeptIntake }[] {
+    return [...this.#all].map(([words, share]) => ({ share, kept: words.handOver(new Uint8Array(0)) }));
+  }
+}
 
 export class LastWords {
   readonly share: LineShare;

@@ -1,6 +1,5 @@
 // The end of a pair that connects: for ever, and by RFC 2217 (pair.ts). Bytes, modem lines and breaks go both ways; line settings are those
 // of each end's own configuration, and a difference is told.
-import { lookup } from 'node:dns/promises';
 import type { Socket } from 'node:net';
 import { isIP } from 'node:net';
 import type { Timer } from '../base/clock.js';
@@ -12,6 +11,9 @@ import { dup } from '../native/socket.js';
 import type { LineReport, LineRequest, OutputLines } from '../serial/line.js';
 import { DataIntake } from './data-intake.js';
 import { Arriving, type KeptServer, type ServerHandover } from './handover.js';
+import { LastWordsOfClients } from './last-words.js';
+import { Lookups } from './lookups.js';
+import { OwnLines } from './own-lines.js';
 import { settingsText, throughCable } from './pair.js';
 import type { PortEvent, PortServer, PortServerOptions, ServedClient } from './port-server.js';
 import { type LineShare, SharedLine } from './shared-line.js';
@@ -37,12 +39,15 @@ const BREAK_MS = 250;
 export class PairMasterPort implements PortServer {
   readonly #o: PairMasterOptions;
   readonly #line: SharedLine;
+  readonly #lines: OwnLines;
   readonly #place: string;
   readonly #stopping = new AbortController();
   /** Hears the line's reports, connected or not. */
   #ear: LineShare | undefined;
   #link: Rfc2217Link | undefined;
   #cable: Cable | undefined;
+  readonly #lookups = new Lookups();
+  readonly #lastWords = new LastWordsOfClients();
   /** What the far end was asked last, and is asked next where that is something else. */
   #asked: OutputLines | undefined;
   #asking = false;
@@ -65,6 +70,7 @@ export class PairMasterPort implements PortServer {
       driverControl: false,
       failed: (fault) => this.#tell({ type: 'failed', fault }),
     });
+    this.#lines = new OwnLines(options.uart, (error) => this.#note(`lines: ${messageOf(error)}`));
   }
 
   get tcpPorts(): readonly number[] {
@@ -155,9 +161,7 @@ export class PairMasterPort implements PortServer {
   async #connect(): Promise<void> {
     const { clock, destination } = this.#o;
     const addresses = async () =>
-      isIP(destination.host) !== 0
-        ? [destination.host]
-        : (await lookup(destination.host, { all: true })).map(({ address }) => address);
+      isIP(destination.host) !== 0 ? [destination.host] : await this.#lookups.addresses(destination.host);
     const link = new Rfc2217Link({ addresses, dataPort: destination.port, clock });
     this.#link = link;
     try {
@@ -166,20 +170,20 @@ export class PairMasterPort implements PortServer {
         down: (fault: Fault) => this.#down(link, fault),
       };
       await link.connect(events, this.#stopping.signal);
+      if (this.#closed) return;
+      // Throws where no descriptor is left.
+      this.#plugIn(link);
+      this.#told = undefined;
     } catch (error) {
       await link.close();
       this.#failed(error);
-      return;
     }
-    if (this.#closed) return;
-    this.#told = undefined;
-    this.#plugIn(link);
   }
 
   #failed(error: unknown): void {
     if (this.#closed) return;
     const why = messageOf(error);
-    if (this.#inherited) this.#lines(this.#freeLines);
+    if (this.#inherited) this.#lines.set(this.#freeLines);
     this.#inherited = false;
     if (this.#told !== why) this.#note(`${this.#place}: ${why}; it is tried again`);
     this.#told = why;
@@ -211,7 +215,7 @@ export class PairMasterPort implements PortServer {
     const lines = throughCable(uart.modemLines);
     this.#asked = lines;
     this.#ask(link, { type: 'settings', settings: uart.settings, lines });
-    if (link.modemLines !== undefined) this.#lines(throughCable(link.modemLines));
+    if (link.modemLines !== undefined) this.#lines.set(throughCable(link.modemLines));
   }
 
   /** What the far end had said goes to the line still. */
@@ -223,13 +227,14 @@ export class PairMasterPort implements PortServer {
     this.#endBreaks();
     this.#ending = link.close();
     if (cable !== undefined) {
-      cable.socket.once('close', () => cable.intake.finish(() => cable.share.leave()));
-      if (this.#closed) cable.socket.destroy();
-      else cable.socket.end();
+      const { socket, intake, share } = cable;
+      socket.once('close', () => this.#lastWords.end(intake, share, !this.#closed));
+      if (this.#closed) socket.destroy();
+      else socket.end();
     }
     if (this.#closed) return;
     this.#tell({ type: 'disconnected', peer: this.#place, reason: fault.message });
-    this.#lines(this.#freeLines);
+    this.#lines.set(this.#freeLines);
     this.#connectIn(FIRST_DELAY_MS);
   }
 
@@ -245,7 +250,7 @@ export class PairMasterPort implements PortServer {
   #saysThere(report: LineReport): void {
     switch (report.type) {
       case 'lines':
-        this.#lines(throughCable(report.lines));
+        this.#lines.set(throughCable(report.lines));
         return;
       case 'break':
         this.#breakHere();
@@ -306,10 +311,6 @@ export class PairMasterPort implements PortServer {
 
   #ask(link: Rfc2217Link, request: LineRequest): void {
     link.request(request).catch(() => {}); // the connection's end is told by `down`
-  }
-
-  #lines(lines: OutputLines): void {
-    this.#request({ type: 'lines', lines });
   }
 
   #request(request: LineRequest): void {

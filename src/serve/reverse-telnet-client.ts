@@ -6,6 +6,7 @@ import { escapeData } from '../protocol/telnet/encoder.js';
 import { type EndpointOutput, TelnetEndpoint } from '../protocol/telnet/endpoint.js';
 import { type DeviceNewline, ToClient, ToDevice } from '../protocol/telnet/newline.js';
 import type { KeptReverseTelnetClient, Leaving } from './handover.js';
+import type { Speaker } from './last-words.js';
 import type { PortLine } from './shared-line.js';
 
 export interface ReverseTelnetClientOptions {
@@ -63,7 +64,7 @@ export class ReverseTelnetClient {
   }
 
   fromPort(bytes: Uint8Array): void {
-    if (this.#closed || this.#socket.destroyed) return;
+    if (this.#closed || this.#socket.destroyed || this.#socket.writableEnded) return;
     this.sent += bytes.length;
     const mapped = this.#telnet.isOn('local', BINARY) ? bytes : this.#toClient.map(bytes);
     if (!this.#socket.write(escapeData(mapped))) this.#line.pauseInput();
@@ -103,15 +104,24 @@ export class ReverseTelnetClient {
     if (unread.length > 0) this.#socket.unshift(unread);
   }
 
-  /** It has closed: what the line has no room for yet goes to it still, then `done`. */
-  finish(done: () => void): void {
+  /** It has closed. */
+  get lastWords(): Speaker {
+    return {
+      waiting: this.waiting,
+      finish: (done) => this.#finish(done),
+      close: () => this.#close(),
+      handOver: () => ({ waiting: this.#waiting, received: this.received, sent: this.sent }),
+    };
+  }
+
+  #finish(done: () => void): void {
     this.#closed = true;
     this.#line.resumeInput();
     if (this.#waiting.length === 0) done();
     else this.#done = done;
   }
 
-  close(): void {
+  #close(): void {
     this.#closed = true;
     this.#waiting = new Uint8Array(0);
     this.#line.resumeInput();
@@ -133,7 +143,7 @@ export class ReverseTelnetClient {
         return;
       }
       case 'write':
-        this.#socket.write(output.bytes);
+        if (!this.#socket.writableEnded) this.#socket.write(output.bytes);
         return;
       case 'command':
         if (output.code === BRK) this.#o.breaks();

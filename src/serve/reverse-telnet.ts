@@ -15,7 +15,10 @@ import {
   type ServerHandover,
   soon,
 } from './handover.js';
+import { hangUp } from './hang-up.js';
 import { Inactivity } from './inactivity.js';
+import { LastWordsOfClients } from './last-words.js';
+import { OwnLines } from './own-lines.js';
 import type { PortEvent, PortServer, PortServerOptions, ServedClient } from './port-server.js';
 import { ReverseTelnetClient } from './reverse-telnet-client.js';
 import { type LineShare, SharedLine } from './shared-line.js';
@@ -46,8 +49,10 @@ const DOWN: OutputLines = { dtr: false, rts: false };
 export class ReverseTelnetPort implements PortServer {
   readonly #o: ReverseTelnetOptions;
   readonly #line: SharedLine;
+  readonly #lines: OwnLines;
   readonly #gate: ClientGate;
   readonly #inactivity: Inactivity;
+  readonly #lastWords = new LastWordsOfClients();
   #console: Console | undefined;
   #breaking: { cancel(): void } | undefined;
   #closed = false;
@@ -66,6 +71,9 @@ export class ReverseTelnetPort implements PortServer {
         if (this.#console !== undefined) this.#inactivity.active();
       },
     });
+    this.#lines = new OwnLines(options.uart, (error) =>
+      this.#tell({ type: 'note', text: `lines: ${messageOf(error)}` }),
+    );
     this.#gate = new ClientGate({
       clock,
       address: options.address,
@@ -101,8 +109,10 @@ export class ReverseTelnetPort implements PortServer {
     try {
       await this.#line.open(arriving?.uart);
       const state = kept?.state?.server;
-      if (state?.mode === 'reverse-telnet' && state.client !== undefined && arriving !== undefined)
-        this.#goOn(state.client, arriving);
+      if (state?.mode === 'reverse-telnet') {
+        for (const bytes of state.last ?? []) this.#lastWords.goOn(this.#line, bytes).portWritable();
+        if (state.client !== undefined && arriving !== undefined) this.#goOn(state.client, arriving);
+      }
       if (this.#console === undefined) await this.#line.uart.request({ type: 'lines', lines: this.#freeLines });
       await this.#gate.open(arriving?.listener(0));
     } catch (error) {
@@ -123,9 +133,10 @@ export class ReverseTelnetPort implements PortServer {
     this.#end();
     const leaving = new Leaving();
     const client = this.#console && keptOf(this.#console, leaving);
+    const last = this.#lastWords.handOver().map(({ kept }) => kept.waiting);
     const line = this.#line.handOver();
     if (line?.uart.state !== undefined) {
-      const server = { mode: 'reverse-telnet' as const, client };
+      const server = { mode: 'reverse-telnet' as const, client, last };
       return { uart: line.uart.fd, listeners, sockets: leaving.sockets, state: { uart: line.uart.state, server } };
     }
     for (const fd of [...listeners, ...leaving.sockets]) endSocket(fd);
@@ -158,7 +169,7 @@ export class ReverseTelnetPort implements PortServer {
   }
 
   #admitted(socket: Socket, address: string): void {
-    this.#request({ type: 'lines', lines: UP });
+    this.#lines.set(UP);
     this.#tell({ type: 'connected', kind: 'data', peer: this.#join(socket, address).share.client.place });
   }
 
@@ -196,15 +207,12 @@ export class ReverseTelnetPort implements PortServer {
   #left(console: Console, reason: string): void {
     this.#console = undefined;
     const { socket, share, telnet, address } = console;
-    if (this.#closed || socket.errored) {
-      telnet.close();
-      share.leave();
-    } else telnet.finish(() => share.leave());
+    this.#lastWords.end(telnet.lastWords, share, !this.#closed && !socket.errored);
     if (this.#closed) return;
     this.#tell({ type: 'disconnected', peer: address, reason });
     this.#inactivity.end();
     this.#endBreak();
-    this.#request({ type: 'lines', lines: this.#freeLines });
+    this.#lines.set(this.#freeLines);
   }
 
   /** One at a time: who asks while there is one has it. */
@@ -229,9 +237,9 @@ export class ReverseTelnetPort implements PortServer {
 
   #inactive(): void {
     this.#tell({ type: 'note', text: `no data for ${this.#o.inactivityMs ?? 0} ms: its client is disconnected` });
-    const socket = this.#console?.socket;
-    if (socket?.writableNeedDrain) socket.destroy();
-    else socket?.destroySoon();
+    if (this.#console === undefined) return;
+    hangUp(this.#console.socket, this.#o.clock);
+    this.#console.share.resumeInput();
   }
 
   #tell(event: PortEvent): void {

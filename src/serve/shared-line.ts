@@ -118,7 +118,7 @@ export class SharedLine {
     const events: UartEvents = {
       received: (bytes) => {
         this.#o.active?.();
-        this.#arbiter?.heard(uart.outputQueue > 0);
+        this.#arbiter?.heard(uart.outputQueue);
         if (packing === undefined) this.#distribute(bytes);
         // What would wait there is for nobody, and not for the next client.
         else if (this.#heard) packing.take(bytes);
@@ -220,11 +220,14 @@ export class SharedLine {
       if (!this.#waiting.includes(share)) this.#waiting.push(share);
       return 0;
     }
-    const taken = this.#writeNow(share, bytes);
+    const part = bytes.subarray(0, arbiter.roomOf(share));
+    const taken = this.#writeNow(share, part);
     if (taken > 0) arbiter.sent(share, taken);
     const turn = this.#waiting.indexOf(share);
-    if (taken === bytes.length && turn >= 0) this.#waiting.splice(turn, 1);
-    if (taken < bytes.length && turn < 0) this.#waiting.unshift(share);
+    if (taken === part.length && turn >= 0) this.#waiting.splice(turn, 1);
+    // No request is longer: the rest is one of its own, behind those of the others.
+    if (taken === part.length && taken < bytes.length) this.#waiting.push(share);
+    if (taken < part.length && turn < 0) this.#waiting.unshift(share);
     return taken;
   }
 

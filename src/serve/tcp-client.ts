@@ -10,14 +10,19 @@ import { DataIntake } from './data-intake.js';
 import { Dialer } from './dialer.js';
 import {
   Arriving,
+  endSocket,
   type KeptServer,
   type KeptTcpClient,
   Leaving,
   NOT_READ,
   type ServerHandover,
+  type ServerState,
   soon,
 } from './handover.js';
+import { hangUp } from './hang-up.js';
 import { Inactivity } from './inactivity.js';
+import { LastWordsOfClients } from './last-words.js';
+import { OwnLines } from './own-lines.js';
 import { Packing } from './packing.js';
 import type { PortEvent, PortServer, PortServerOptions, ServedClient } from './port-server.js';
 import { type LineShare, SharedLine } from './shared-line.js';
@@ -40,6 +45,8 @@ interface Connection {
   readonly sinceMs: number;
   readonly share: LineShare;
   readonly intake: DataIntake;
+  /** Why it is over, where that is not the server's doing. */
+  ended?: string;
 }
 
 interface Server {
@@ -49,6 +56,8 @@ interface Server {
   waiting: Uint8Array;
 }
 
+type KeptState = Extract<ServerState, { mode: 'tcp-client' }>;
+
 const DEFAULT_ALIVE_MS = 7 * 60_000;
 const MOST_WAITING = 4096;
 const UP: OutputLines = { dtr: true, rts: true };
@@ -57,9 +66,14 @@ const DOWN: OutputLines = { dtr: false, rts: false };
 export class TcpClientPort implements PortServer {
   readonly #o: TcpClientOptions;
   readonly #line: SharedLine;
+  readonly #lines: OwnLines;
   readonly #rules: ConnectionRules;
   readonly #inactivity: Inactivity;
   readonly #servers: readonly Server[];
+  /** Of connections that are over, with bytes that the line has no room for yet. */
+  readonly #lastWords = new LastWordsOfClients();
+  /** It connects no more. */
+  #leaving = false;
   #closed = false;
 
   constructor(options: TcpClientOptions) {
@@ -79,6 +93,9 @@ export class TcpClientPort implements PortServer {
         if (this.#isConnected) this.#inactivity.active();
       },
     });
+    this.#lines = new OwnLines(options.uart, (error) =>
+      this.#tell({ type: 'note', text: `lines: ${messageOf(error)}` }),
+    );
     this.#servers = destinations.map((destination) => {
       const { connectTimeoutMs } = options;
       const dialer = new Dialer({
@@ -118,7 +135,9 @@ export class TcpClientPort implements PortServer {
       // Hears the line, connected or not.
       this.#line.join({
         place: 'who is connected next',
-        received: (bytes) => this.#heard(bytes),
+        received: (bytes) => {
+          if (this.#rules.byCharacter) this.#heard(bytes);
+        },
         report: (report) => this.#reported(report),
         writable: () => {},
         drained: () => {},
@@ -126,7 +145,7 @@ export class TcpClientPort implements PortServer {
         hears: this.#rules.byCharacter,
       });
       const state = kept?.state?.server;
-      if (state?.mode === 'tcp-client' && arriving !== undefined) this.#goOn(state.clients, arriving);
+      if (state?.mode === 'tcp-client' && arriving !== undefined) this.#goOn(state, arriving);
       if (state?.mode === 'tcp-client') this.#line.goOn(state.packing);
       if (!this.#isConnected) await this.#line.uart.request({ type: 'lines', lines: this.#freeLines });
       this.#rules.lines(this.#line.uart.modemLines);
@@ -141,20 +160,26 @@ export class TcpClientPort implements PortServer {
 
   async handOver(atMostMs: number): Promise<ServerHandover | undefined> {
     this.#inactivity.end();
+    this.#leaving = true;
     for (const { dialer } of this.#servers) dialer.want(false);
     this.#line.stopInput();
+    // Those are not to be gone on with.
+    for (const { socket } of this.#connections) if (socket.writableEnded) socket.destroy();
     const isReady = () => this.#connections.every(({ intake }) => intake.unsent === 0);
     if (!(await soon(this.#o.clock, atMostMs, isReady)))
       for (const { socket, intake } of this.#connections) if (intake.unsent > 0) socket.destroy(new Error(NOT_READ));
     this.#closed = true;
     const leaving = new Leaving();
     const clients = this.#servers.map(({ connection }) => connection && keptOf(connection, leaving));
+    const last = this.#lastWords.handOver().map(({ kept }) => kept.waiting);
     const line = this.#line.handOver();
     if (line?.uart.state === undefined) {
+      for (const fd of leaving.sockets) endSocket(fd);
       await this.close();
       return undefined;
     }
-    const server = { mode: 'tcp-client' as const, packing: line.packing, clients };
+    const waiting = this.#servers.map((server) => server.waiting);
+    const server = { mode: 'tcp-client' as const, packing: line.packing, clients, waiting, last };
     return { uart: line.uart.fd, listeners: [], sockets: leaving.sockets, state: { uart: line.uart.state, server } };
   }
 
@@ -180,30 +205,42 @@ export class TcpClientPort implements PortServer {
     return this.#o.linesWhenFree === 'high' ? UP : DOWN;
   }
 
-  #goOn(clients: readonly (KeptTcpClient | undefined)[], arriving: Arriving): void {
-    for (const [i, kept] of clients.entries()) {
-      const server = this.#servers[i];
-      const socket = kept?.socket === undefined ? undefined : arriving.socket(kept.socket);
-      if (server === undefined || kept === undefined || socket === undefined) continue;
-      this.#rules.character();
+  #goOn({ clients, waiting = [], last = [] }: KeptState, arriving: Arriving): void {
+    for (const bytes of last) this.#sayLast(bytes);
+    for (const [i, server] of this.#servers.entries()) {
+      server.waiting = waiting[i] ?? new Uint8Array(0);
+      if (server.waiting.length > 0) this.#rules.goOn();
+      // What was undefined in a list is null behind JSON.
+      const kept = clients[i] ?? undefined;
+      if (kept === undefined) continue;
+      const socket = kept.socket === undefined ? undefined : arriving.socket(kept.socket);
+      if (socket === undefined) {
+        this.#sayLast(kept.waiting);
+        continue;
+      }
+      this.#rules.goOn();
       server.dialer.adopted();
       this.#join(server, socket, kept).intake.portWritable();
     }
+  }
+
+  #sayLast(bytes: Uint8Array): void {
+    this.#lastWords.goOn(this.#line, bytes).portWritable();
   }
 
   /** Each destination is connected, or tried, where the rules want that. */
   #want(): void {
     const { wanted } = this.#rules;
     for (const { dialer, connection } of this.#servers) {
-      dialer.want(wanted && !this.#closed);
-      if (!wanted) connection?.socket.end();
+      dialer.want(wanted && !this.#closed && !this.#leaving);
+      if (!wanted && connection !== undefined) this.#hangUp(connection, 'the modem lines ended it');
     }
   }
 
   #heard(bytes: Uint8Array): void {
     this.#rules.character();
     for (const server of this.#servers) {
-      if (server.connection !== undefined) continue;
+      if (server.connection?.socket.writableEnded === false) continue;
       const all = Buffer.concat([server.waiting, bytes]);
       server.waiting = all.subarray(Math.max(0, all.length - MOST_WAITING));
     }
@@ -211,7 +248,8 @@ export class TcpClientPort implements PortServer {
   }
 
   #reported(report: LineReport): void {
-    if (report.type !== 'lines') return;
+    // Who was asked for by a character is wanted until it is there.
+    if (report.type !== 'lines' || this.#rules.byCharacter) return;
     this.#rules.lines(report.lines);
     this.#want();
   }
@@ -223,7 +261,7 @@ export class TcpClientPort implements PortServer {
       return;
     }
     if (aliveCheckMs > 0) socket.setKeepAlive(true, aliveCheckMs);
-    if (!this.#isConnected) this.#lines(UP);
+    if (!this.#isConnected) this.#lines.set(UP);
     const { intake, share } = this.#join(server, socket);
     this.#tell({ type: 'connected', kind: 'data', peer: share.client.place, outgoing: true });
     const { waiting } = server;
@@ -235,7 +273,9 @@ export class TcpClientPort implements PortServer {
     const { text: place } = server.dialer;
     const share = this.#line.join({
       place,
-      received: (bytes) => connection.intake.fromPort(bytes),
+      received: (bytes) => {
+        if (!socket.writableEnded) connection.intake.fromPort(bytes);
+      },
       report: () => {}, // raw TCP has no word for it
       writable: () => connection.intake.portWritable(),
       drained: () => {},
@@ -265,42 +305,35 @@ export class TcpClientPort implements PortServer {
 
   #left(server: Server, connection: Connection, reason: string): void {
     server.connection = undefined;
-    this.#end(connection);
-    if (!this.#closed) this.#tell({ type: 'disconnected', peer: connection.address, reason });
+    const { socket, intake, share, address: peer, ended = reason } = connection;
+    this.#lastWords.end(intake, share, !this.#closed && !socket.errored);
+    if (!this.#closed) this.#tell({ type: 'disconnected', peer, reason: ended });
     if (this.#closed) return;
     if (!this.#isConnected) {
       this.#inactivity.end();
-      this.#lines(this.#freeLines);
+      this.#lines.set(this.#freeLines);
       this.#rules.ended();
     }
-    // A character asks for all, and one that has ended waits for the next.
-    server.dialer.want(this.#rules.wanted && !this.#rules.byCharacter);
-    const { received, sent } = connection.intake;
+    // A character asks for all, and one that has ended waits for the next; which may have come already.
+    const isAsked = server.waiting.length > 0;
+    if (isAsked) this.#rules.character();
+    server.dialer.want(!this.#leaving && this.#rules.wanted && (isAsked || !this.#rules.byCharacter));
+    const { received, sent } = intake;
     server.dialer.ended(received + sent > 0);
-  }
-
-  /** What a server had sent before it closed goes out still. */
-  #end({ socket, intake, share }: Connection): void {
-    if (this.#closed || socket.errored || intake.waiting === 0) {
-      intake.close();
-      share.leave();
-      return;
-    }
-    intake.finish(() => share.leave());
   }
 
   #inactive(): void {
     this.#tell({ type: 'note', text: `no data for ${this.#o.inactivityMs ?? 0} ms: its connections are ended` });
-    for (const { socket } of this.#connections) {
-      if (socket.writableNeedDrain) socket.destroy();
-      else socket.destroySoon();
-    }
+    for (const connection of this.#connections) this.#hangUp(connection, 'no data');
   }
 
-  #lines(lines: OutputLines): void {
-    this.#line.uart
-      .request({ type: 'lines', lines })
-      .catch((error: unknown) => this.#tell({ type: 'note', text: `lines: ${messageOf(error)}` }));
+  /** What the line said before goes to the server still, and nothing that it says from here on. */
+  #hangUp(connection: Connection, why: string): void {
+    const { socket, share } = connection;
+    if (connection.ended !== undefined) return;
+    connection.ended = why;
+    hangUp(socket, this.#o.clock);
+    share.resumeInput();
   }
 
   #tell(event: PortEvent): void {

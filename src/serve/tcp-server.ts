@@ -12,7 +12,6 @@ import { DataIntake } from './data-intake.js';
 import {
   Arriving,
   endSocket,
-  type KeptIntake,
   type KeptServer,
   type KeptTcpClient,
   Leaving,
@@ -21,8 +20,10 @@ import {
   type ServerState,
   soon,
 } from './handover.js';
+import { hangUp } from './hang-up.js';
 import { Inactivity } from './inactivity.js';
-import { LastWords } from './last-words.js';
+import { LastWordsOfClients } from './last-words.js';
+import { OwnLines } from './own-lines.js';
 import { Packing } from './packing.js';
 import type { PortEvent, PortServer, ServedClient, SharedPortOptions } from './port-server.js';
 import type { DataSide } from './real-com-client.js';
@@ -46,23 +47,19 @@ interface Client {
   readonly intake: DataIntake;
 }
 
-interface Finishing {
-  handOver(unread: Uint8Array): KeptIntake;
-}
-
 const DEFAULT_ALIVE_MS = 7 * 60_000;
-const MAX_FINISHING = 8;
 const UP: OutputLines = { dtr: true, rts: true };
 const DOWN: OutputLines = { dtr: false, rts: false };
 
 export class TcpServerPort implements PortServer {
   readonly #options: TcpServerOptions;
   readonly #line: SharedLine;
+  readonly #lines: OwnLines;
   readonly #gate: ClientGate;
   readonly #inactivity: Inactivity;
   readonly #clients = new Set<Client>();
   /** Of clients that are gone, with bytes that the line has no room for yet. */
-  readonly #finishing = new Map<Finishing, LineShare>();
+  readonly #lastWords = new LastWordsOfClients();
   readonly #commands: CommandPort | undefined;
   /** Of all clients, for those who set the line. */
   readonly #data: DataSide = {
@@ -89,6 +86,9 @@ export class TcpServerPort implements PortServer {
         if (this.#clients.size > 0) this.#inactivity.active();
       },
     });
+    this.#lines = new OwnLines(options.uart, (error) =>
+      this.#tell({ type: 'note', text: `lines: ${messageOf(error)}` }),
+    );
     const common = {
       clock,
       address: options.address,
@@ -205,8 +205,7 @@ export class TcpServerPort implements PortServer {
       const kept = intake.handOver(left?.unread ?? new Uint8Array(0));
       turns.push({ turn, client: { address, sinceMs, dropped: share.dropped, socket: left?.socket, ...kept } });
     }
-    for (const [finishing, share] of this.#finishing) {
-      const kept = finishing.handOver(new Uint8Array(0));
+    for (const { share, kept } of this.#lastWords.handOver()) {
       const client = { address: '', sinceMs: 0, dropped: 0, socket: undefined, ...kept };
       turns.push({ turn: this.#line.turn(share), client });
     }
@@ -219,8 +218,7 @@ export class TcpServerPort implements PortServer {
     for (const kept of state.clients) {
       const socket = kept.socket === undefined ? undefined : arriving.socket(kept.socket);
       if (socket === undefined) {
-        const words = new LastWords(this.#line, kept.waiting, () => this.#finishing.delete(words));
-        this.#finishing.set(words, words.share);
+        const words = this.#lastWords.goOn(this.#line, kept.waiting);
         begin.push(() => words.portWritable());
       } else {
         const client = this.#join(socket, kept.address, kept);
@@ -234,7 +232,7 @@ export class TcpServerPort implements PortServer {
   }
 
   #admitted(socket: Socket, address: string): void {
-    if (this.#clients.size === 0) this.#lines(UP);
+    if (this.#clients.size === 0) this.#lines.set(UP);
     this.#tell({ type: 'connected', kind: 'data', peer: this.#join(socket, address).share.client.place });
   }
 
@@ -242,7 +240,9 @@ export class TcpServerPort implements PortServer {
     const place = `${address}:${socket.remotePort ?? 0}`;
     const share = this.#line.join({
       place,
-      received: (bytes) => client.intake.fromPort(bytes),
+      received: (bytes) => {
+        if (!socket.writableEnded) client.intake.fromPort(bytes);
+      },
       report: () => {}, // raw TCP has no word for it
       writable: () => client.intake.portWritable(),
       drained: () => {},
@@ -280,11 +280,12 @@ export class TcpServerPort implements PortServer {
 
   #left(client: Client, reason: string): void {
     this.#clients.delete(client);
-    this.#end(client);
+    const { socket, intake, share } = client;
+    this.#lastWords.end(intake, share, !this.#closed && !socket.errored);
     this.#tell({ type: 'disconnected', peer: client.address, reason: this.#closed ? 'the server is closing' : reason });
     if (this.#closed || this.#clients.size > 0) return;
     this.#inactivity.end();
-    this.#lines(this.#freeLines);
+    this.#lines.set(this.#freeLines);
   }
 
   /** No break, no stopped transmitter, no raised line of who set the line; its settings stay. */
@@ -292,26 +293,7 @@ export class TcpServerPort implements PortServer {
     if (this.#closed) return;
     this.#request({ type: 'break', on: false });
     this.#request({ type: 'transmitter', on: true });
-    if (this.#clients.size === 0) this.#lines(this.#freeLines);
-  }
-
-  /** Of a client that closed, its last bytes go out still; where the line stands, not those of ever more such clients. */
-  #end({ socket, intake, share }: Client): void {
-    if (this.#closed || socket.errored || intake.waiting === 0 || this.#finishing.size >= MAX_FINISHING) {
-      intake.close();
-      share.leave();
-      return;
-    }
-    this.#finishing.set(intake, share);
-    intake.finish(() => {
-      this.#finishing.delete(intake);
-      share.leave();
-    });
-  }
-
-  /** Asked for whatever they are now: of two requests in a row the first may still be on its way. */
-  #lines(lines: OutputLines): void {
-    this.#request({ type: 'lines', lines });
+    if (this.#clients.size === 0) this.#lines.set(this.#freeLines);
   }
 
   #request(request: LineRequest): void {
@@ -326,9 +308,9 @@ export class TcpServerPort implements PortServer {
       text: `no data for ${this.#options.inactivityMs ?? 0} ms: its clients are disconnected`,
     });
     // Who reads gets what was sent to it.
-    for (const { socket } of this.#clients) {
-      if (socket.writableNeedDrain) socket.destroy();
-      else socket.destroySoon();
+    for (const { socket, share } of this.#clients) {
+      hangUp(socket, this.#options.clock);
+      share.resumeInput();
     }
   }
 

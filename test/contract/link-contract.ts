@@ -35,6 +35,8 @@ export interface LinkCase {
   readonly name: string;
   /** What of the errors there is a word for. */
   readonly errors?: LineErrors;
+  /** There is no connection: nobody sees an end. */
+  readonly connectionless?: boolean;
   device(): Promise<LinkDevice>;
 }
 
@@ -42,7 +44,7 @@ const ERRORS: LineErrors = { parity: true, framing: false, overrun: false, buffe
 const UP = { dtr: true, rts: true };
 const at = (baudRate: number): LineSettings => ({ ...DEFAULT_SETTINGS, baudRate });
 
-export function linkContract({ name, errors = ERRORS, device: make }: LinkCase): void {
+export function linkContract({ name, errors = ERRORS, connectionless = false, device: make }: LinkCase): void {
   const devices: LinkDevice[] = [];
   const links: Link[] = [];
 
@@ -267,6 +269,14 @@ export function linkContract({ name, errors = ERRORS, device: make }: LinkCase):
       if (!asked) {
         // Who reads the data sees it.
         device.drop();
+        if (connectionless) {
+          for (let i = 0; i < 3; i++) {
+            writeSync(link.dataFd, Buffer.from('nobody hears'));
+            await eventually(() => (link.unsent === 0 ? true : undefined));
+          }
+          expect([readNow(link.dataFd), seen.faults]).toEqual([undefined, []]);
+          return;
+        }
         expect((await eventually(() => readNow(link.dataFd))).length).toBe(0);
         expect(seen.faults).toEqual([]);
         return;

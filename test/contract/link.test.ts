@@ -5,11 +5,14 @@ import { MemoryDevice } from '../../src/link/memory.js';
 import { RealComLink } from '../../src/link/realcom.js';
 import { Rfc2217Link } from '../../src/link/rfc2217.js';
 import { TcpLink } from '../../src/link/tcp.js';
+import { UdpLink } from '../../src/link/udp.js';
 import { sameSettings } from '../../src/serial/line.js';
 import { AdoptedLink, AdoptedTcpLink } from '../support/adopted-link.js';
+import { freePort } from '../support/free-ports.js';
 import { RealComPeer } from '../support/realcom-peer.js';
 import { putTogether, Rfc2217Peer } from '../support/rfc2217-peer.js';
 import { Rfc2217Served } from '../support/rfc2217-served.js';
+import { UdpPeer } from '../support/udp-peer.js';
 import { eventually, linkContract } from './link-contract.js';
 
 const clock = new SystemClock();
@@ -151,6 +154,38 @@ for (const host of ['127.0.0.1', '::1']) {
       },
     });
   }
+}
+
+for (const host of ['127.0.0.1', '::1']) {
+  linkContract({
+    name: `udp over ${host}`,
+    connectionless: true,
+    async device() {
+      const localPort = await freePort();
+      const peer = await UdpPeer.listen(host, localPort);
+      let dropped: Promise<void> | undefined;
+      const drop = () => {
+        dropped ??= peer.close();
+        return dropped;
+      };
+      return {
+        link: () => new UdpLink({ addresses: [host], dataPort: peer.port, localPort }),
+        requests: [],
+        refuse: () => {},
+        leave: () => {},
+        mute: () => {},
+        report: () => {},
+        drop: () => void drop(),
+        data: async () => peer.data,
+        // What is seen of its end is that its port is free.
+        ended: async () => {
+          const next = await UdpPeer.listen(host, peer.port, localPort);
+          await next.close();
+        },
+        close: drop,
+      };
+    },
+  });
 }
 
 linkContract({

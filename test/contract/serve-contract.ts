@@ -16,7 +16,7 @@ export interface ServeParts {
   readonly clock: SystemClock;
   readonly uart: Uart;
   readonly address: string;
-  /** 0: any free ones; else those of a server that was closed. */
+  /** 0: any free ones; else those of a server that was closed. Of one that connects by itself, those of its hosts. */
   readonly tcpPorts: readonly number[];
   readonly busyHoldMs: number;
   readonly admits?: (address: string) => boolean;
@@ -28,6 +28,8 @@ export interface ServeCase {
   serve(parts: ServeParts): PortServer;
   /** Connects as a host of this mode does; `data` carries the bytes of the line. All sockets are in `all`. */
   host(tcpPorts: readonly number[]): Promise<{ data: RawPeer; all: readonly RawPeer[] }>;
+  /** It connects by itself, and hosts wait for it: begins that, and returns their ports. Else hosts connect to it. */
+  readonly hostsWait?: (ends: (() => unknown)[]) => Promise<readonly number[]>;
   /** Its hosts are disconnected when it is handed over. */
   readonly cannotBeKept?: boolean;
   /** Data as they are on the network; default: as they are. */
@@ -54,6 +56,14 @@ export function serveContract(one: ServeCase): void {
       await until(() => descriptors() <= before);
     });
 
+    const waitingHosts = new WeakMap<PortServer, readonly number[]>();
+    const portsOf = (server: PortServer) => waitingHosts.get(server) ?? server.tcpPorts;
+
+    /** Of modes that are connected to. */
+    const listens = (name: string, body: () => Promise<void>) => {
+      if (one.hostsWait === undefined) test(name, body);
+    };
+
     async function served(options: Partial<ServeParts> = {}) {
       const line = new SerialLine();
       ends.push(() => line.unplug());
@@ -61,15 +71,16 @@ export function serveContract(one: ServeCase): void {
       const uart = new SerialPortUart({ device: line.path, clock, lockDirectory: '/nowhere' });
       const events: PortEvent[] = [];
       const event = (what: PortEvent) => events.push(what);
-      const tcpPorts = [0, 0];
+      const tcpPorts = (await one.hostsWait?.(ends)) ?? [0, 0];
       const server = one.serve({ clock, uart, address: '127.0.0.1', tcpPorts, busyHoldMs: 0, event, ...options });
+      if (one.hostsWait !== undefined) waitingHosts.set(server, tcpPorts);
       ends.push(() => server.close());
       await server.open();
       return { line, server, events, uart };
     }
 
     async function host(server: PortServer) {
-      const peers = await one.host(server.tcpPorts);
+      const peers = await one.host(portsOf(server));
       for (const peer of peers.all) ends.push(() => peer.close());
       return peers;
     }
@@ -86,7 +97,14 @@ export function serveContract(one: ServeCase): void {
       expect(line.received).toEqual(all);
       line.send(all);
       expect(await data.take(onWire.length)).toEqual(onWire);
-      expect(server.clients).toMatchObject([{ address: '127.0.0.1', received: 256, sent: 256, dropped: 0 }]);
+      expect(server.clients).toMatchObject([
+        {
+          address: one.hostsWait === undefined ? '127.0.0.1' : `127.0.0.1:${portsOf(server)[0]}`,
+          received: 256,
+          sent: 256,
+          dropped: 0,
+        },
+      ]);
       expect(Math.abs(Date.now() - (server.clients[0]?.sinceMs ?? 0))).toBeLessThan(60_000);
     });
 
@@ -135,7 +153,7 @@ export function serveContract(one: ServeCase): void {
       expect(already.equals(much.subarray(0, already.length))).toBe(true);
     });
 
-    test('who is not admitted is closed before a byte is answered, and the line hears nothing', async () => {
+    listens('who is not admitted is closed before a byte is answered, and the line hears nothing', async () => {
       let open = false;
       const { line, server, events } = await served({ admits: (address) => open && address === '127.0.0.1' });
       const { data, all } = await host(server);
@@ -150,7 +168,7 @@ export function serveContract(one: ServeCase): void {
       expect(line.received.toString()).toBe('hello');
     });
 
-    test('a host too many is told so and closed; the first one does not notice', async () => {
+    listens('a host too many is told so and closed; the first one does not notice', async () => {
       const { line, server, events } = await served();
       const first = await host(server);
       await until(() => types(events).includes('connected'));
@@ -165,7 +183,7 @@ export function serveContract(one: ServeCase): void {
       expect((await first.data.take(3)).toString()).toBe('yes');
     });
 
-    test('when a host goes the next one gets the port, and none of its bytes', async () => {
+    listens('when a host goes the next one gets the port, and none of its bytes', async () => {
       const { line, server } = await served({ busyHoldMs: 5000 });
       const first = await host(server);
       first.data.send(Buffer.from('one'));
@@ -177,7 +195,7 @@ export function serveContract(one: ServeCase): void {
       expect(server.clients).toHaveLength(1);
     });
 
-    test('connections that come and go by the hundred leave nothing', async () => {
+    listens('connections that come and go by the hundred leave nothing', async () => {
       const { line, server } = await served();
       for (let round = 0; round < 20; round++) {
         const peers = await Promise.all(Array.from({ length: 10 }, () => one.host(server.tcpPorts)));
@@ -201,17 +219,17 @@ export function serveContract(one: ServeCase): void {
     test('close ends the hosts and gives the TCP ports and the device back', async () => {
       const { line, server } = await served();
       const { all } = await host(server);
-      const { tcpPorts } = server;
+      const tcpPorts = portsOf(server);
       await server.close();
       await server.close();
       for (const peer of all) await peer.end();
-      await expect(one.host(tcpPorts)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+      if (one.hostsWait === undefined) await expect(one.host(tcpPorts)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
       const clock = new SystemClock();
       const uart = new SerialPortUart({ device: line.path, clock, lockDirectory: '/nowhere' });
       const again = one.serve({ clock, uart, address: '127.0.0.1', tcpPorts, busyHoldMs: 0, event: () => {} });
       ends.push(() => again.close());
       await again.open();
-      expect(again.tcpPorts).toEqual(tcpPorts);
+      if (one.hostsWait === undefined) expect(again.tcpPorts).toEqual(tcpPorts);
     });
 
     /** Of modes that hand their hosts over; of others there is nothing to try. */
@@ -228,8 +246,9 @@ export function serveContract(one: ServeCase): void {
       const uart = new SerialPortUart({ device: line.path, clock, lockDirectory: '/nowhere' });
       const events: PortEvent[] = [];
       const event = (what: PortEvent) => events.push(what);
-      const parts = { clock, uart, address: '127.0.0.1', tcpPorts: before.tcpPorts, busyHoldMs: 0, event };
+      const parts = { clock, uart, address: '127.0.0.1', tcpPorts: portsOf(before), busyHoldMs: 0, event };
       const server = one.serve(parts);
+      if (one.hostsWait !== undefined) waitingHosts.set(server, portsOf(before));
       ends.push(() => server.close());
       return { server, events };
     }
@@ -271,7 +290,9 @@ export function serveContract(one: ServeCase): void {
       },
     );
 
-    keeps('handed over with nobody connected, and who connects meanwhile waits', async () => {
+    const keepsAndListens = one.hostsWait === undefined ? keeps : () => {};
+
+    keepsAndListens('handed over with nobody connected, and who connects meanwhile waits', async () => {
       const { line, server } = await served();
       const handover = await server.handOver(1000);
       if (handover === undefined) throw new Error('it could not be kept');
@@ -336,10 +357,11 @@ export function serveContract(one: ServeCase): void {
       const { all } = await host(server);
       expect(await server.handOver(1000)).toBeUndefined();
       for (const peer of all) await peer.end();
-      await expect(one.host(server.tcpPorts)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+      if (one.hostsWait === undefined)
+        await expect(one.host(server.tcpPorts)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     });
 
-    test('a TCP port that somebody has is refused, and the device is free again', async () => {
+    listens('a TCP port that somebody has is refused, and the device is free again', async () => {
       const { server } = await served();
       const other = new SerialLine();
       ends.push(() => other.unplug());

@@ -1,5 +1,6 @@
 // The contract of served ports against every mode.
-
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { FACTORY } from '../../src/protocol/at/profile.js';
 import { escapeData } from '../../src/protocol/telnet/encoder.js';
 import { EthernetModemPort } from '../../src/serve/ethernet-modem.js';
@@ -7,7 +8,10 @@ import { pairSlave } from '../../src/serve/pair.js';
 import { RealComPort } from '../../src/serve/real-com.js';
 import { ReverseTelnetPort } from '../../src/serve/reverse-telnet.js';
 import { Rfc2217Port } from '../../src/serve/rfc2217.js';
+import { TcpClientPort } from '../../src/serve/tcp-client.js';
 import { TcpServerPort } from '../../src/serve/tcp-server.js';
+import { destinationTo } from '../support/far-server.js';
+import { holds } from '../support/leftovers.js';
 import { RawPeer } from '../support/raw-peer.js';
 import { GREETING } from '../support/rfc2217-raw-client.js';
 import { serveContract } from './serve-contract.js';
@@ -100,4 +104,36 @@ serveContract({
     return { data, all: [data] };
   },
   cannotBeKept: true,
+});
+
+/** Hosts of a port that connects by itself: those that it has connected to, by the port where they wait. */
+const waitingHosts = new Map<number, RawPeer[]>();
+
+serveContract({
+  name: 'tcp-client',
+  serve: ({ tcpPorts: [port = 0], ...parts }) => {
+    const destinations = [destinationTo(`127.0.0.1:${port}`)];
+    return new TcpClientPort({ ...parts, destinations, connectionControl: 'startup' });
+  },
+  hostsWait: async (ends) => {
+    const came: RawPeer[] = [];
+    const server = createServer({ noDelay: true }, (socket) => came.push(RawPeer.accepted(socket)));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('it has no port');
+    waitingHosts.set(address.port, came);
+    ends.push(async () => {
+      for (const peer of came) await peer.close();
+      await new Promise((resolve) => server.close(resolve));
+    });
+    return [address.port];
+  },
+  host: async ([port = 0]) => {
+    const came = waitingHosts.get(port) ?? [];
+    await holds(() => came.length > 0);
+    const data = came.shift();
+    if (data === undefined) throw new Error('nobody came');
+    return { data, all: [data] };
+  },
 });

@@ -3,7 +3,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { eventually, Whole } from '../support/e2e.js';
-import { freePorts } from '../support/free-ports.js';
+import { freePort, freePorts } from '../support/free-ports.js';
 import { parsePrometheus, sampleValue } from '../support/prometheus-text.js';
 import { RawPeer } from '../support/raw-peer.js';
 import { SerialLine } from '../support/serial-line.js';
@@ -129,7 +129,7 @@ test('who is not in accessibleIps has no answer; a flood is counted, and does no
 });
 
 test('a port that is taken is said once, and does not hold the serial ports up', async () => {
-  const [tcpPort = 0] = await freePorts(1);
+  const tcpPort = await freePort();
   const udpPort = host.address().port;
   const whole = await start({
     serialPorts: { 1: { device: line.path, mode: 'tcp-server', tcpPort } },

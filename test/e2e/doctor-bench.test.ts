@@ -17,6 +17,7 @@ async function start(options: Parameters<typeof Whole.start>[0] = {}): Promise<W
 
 interface Diagnosis {
   readonly code: number | null;
+  readonly failed: readonly string[];
   check(step: string): Check | undefined;
 }
 
@@ -24,7 +25,8 @@ async function doctor(whole: Whole, ...argv: string[]): Promise<Diagnosis> {
   const { code, stdout, stderr } = await cli(['doctor', ...argv, '--json', '-c', whole.configFile]);
   expect(stderr).toBe('');
   const { checks } = JSON.parse(stdout) as { checks: Check[] };
-  return { code, check: (step) => checks.find((c) => c.step === step) };
+  const failed = checks.filter(({ result }) => result === 'failed').map(({ step }) => step);
+  return { code, failed, check: (step) => checks.find((c) => c.step === step) };
 }
 
 /** Holds a tty open, and sends what it is told to, until it is ended. */
@@ -81,6 +83,7 @@ describe('doctor', () => {
       expect(found.check(step)).toMatchObject({ step, result: 'ok' });
     }
     expect(found.check('applied')?.hint).toContain('max connection');
+    expect(found.failed).toEqual([]);
     expect(found.code).toBe(0);
     await end(child);
   });

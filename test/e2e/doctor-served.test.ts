@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
 import type { Check } from '../../src/cli/doctor/check.js';
 import { Child, CLI, cli, eventually, run, Whole } from '../support/e2e.js';
-import { freePorts } from '../support/free-ports.js';
+import { freePort, freePorts } from '../support/free-ports.js';
 import { RawPeer } from '../support/raw-peer.js';
 import { SerialLine } from '../support/serial-line.js';
 
@@ -101,7 +101,7 @@ test('a port that is served, one that waits, one that is disabled; by number, by
 });
 
 test('a program that has the device is named, and without a daemon the file is looked at', async () => {
-  const [tcpPort = 0] = await freePorts(1);
+  const tcpPort = await freePort();
   const line = makeLine();
   const whole = await Whole.start({
     idle: true,

@@ -1,20 +1,12 @@
 // The daemon's metrics as a collector reads them over TCP, while bytes pass and a connection is lost.
-import { createServer } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { cli, eventually, Whole } from '../support/e2e.js';
+import { freePort } from '../support/free-ports.js';
 import { parsePrometheus, sampleValue } from '../support/prometheus-text.js';
 import { App } from '../support/rig.js';
 
 let whole: Whole;
 let port: number;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
 
 beforeAll(async () => {
   port = await freePort();

@@ -9,7 +9,7 @@ import type { SerialPortView } from '../../src/api/types.js';
 import { LOCK_DIRECTORY, lockName } from '../../src/uart/lock-file.js';
 import { eventually, Whole } from '../support/e2e.js';
 import { Python } from '../support/e2e-python.js';
-import { freePorts } from '../support/free-ports.js';
+import { freePort, freePorts } from '../support/free-ports.js';
 import { type Managed, managedTests } from '../support/managed.js';
 import { RawPeer } from '../support/raw-peer.js';
 import { SerialLine } from '../support/serial-line.js';
@@ -99,7 +99,7 @@ test('udp: both ways, and again after a restart; what the line had no room for i
   peer.bind(0, '127.0.0.1');
   await once(peer, 'listening');
   cleanups.push(() => peer.close());
-  const [udpPort = 0] = await freePorts(1);
+  const udpPort = await freePort();
   const { m, lines } = await offered({ mode: 'udp', udpPort, destinations: [`127.0.0.1:${peer.address().port}`] });
   const [line] = lines;
   line?.send('reading 1');
@@ -173,4 +173,29 @@ test('a tty over UDP: an application and a peer that sends and takes datagrams',
   const heard = python.run('os.read(fd, 100)');
   peer.send('answer', from, '127.0.0.1');
   expect(await heard).toBe(Buffer.from('answer').toString('hex'));
+}, 30_000);
+
+test('a tty over UDP from its own port, and a port in mode udp that sends there: both ways, from either side first', async () => {
+  const [udpPort = 0, localPort = 0] = await freePorts(2);
+  const line = makeLine();
+  const whole = await Whole.start({
+    servers: { far: { address: '127.0.0.1', protocol: 'udp', dataPort: udpPort, localPort } },
+    ttys: { ttyFAR0: { server: 'far', port: 1, connect: 'always' } },
+    config: {
+      serialPorts: { 1: { device: line.path, mode: 'udp', udpPort, destinations: [`127.0.0.1:${localPort}`] } },
+    },
+  });
+  cleanups.push(() => whole.close());
+  const python = new Python();
+  cleanups.push(() => python.close());
+  await python.run('import tty');
+  await python.run(`fd = os.open(${JSON.stringify(whole.path('ttyFAR0'))}, os.O_RDWR | os.O_NOCTTY); tty.setraw(fd)`);
+  await whole.portIs('is up', ({ state }) => state === 'up', 'ttyFAR0');
+  await eventually('the served port is up', async () => (await whole.client.serialPorts())[0]?.state === 'up');
+  const heard = python.run('os.read(fd, 100)');
+  line.send('measured');
+  expect(await heard).toBe(Buffer.from('measured').toString('hex'));
+  await python.run("os.write(fd, b'question')");
+  await has(line, 8);
+  expect(line.received.toString()).toBe('question');
 }, 30_000);

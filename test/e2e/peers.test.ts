@@ -5,6 +5,7 @@ import { createServer as createHttp } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, Whole } from '../support/e2e.js';
+import { freePorts } from '../support/free-ports.js';
 import { App } from '../support/rig.js';
 
 type Kind = 'data' | 'command';
@@ -89,9 +90,8 @@ async function peer(behaviour: Behaviour | 'http' | 'refused') {
     return { dataPort: await http(), commandPort: await http() };
   }
   if (behaviour === 'refused') {
-    const ports = { dataPort: await listen(createServer()), commandPort: await listen(createServer()) };
-    for (const server of servers.splice(-2)) await new Promise((resolve) => server.close(resolve));
-    return ports;
+    const [dataPort = 0, commandPort = 0] = await freePorts(2);
+    return { dataPort, commandPort };
   }
   const one = (kind: Kind) => listen(createServer((socket) => behaviour(socket, kind)));
   return { dataPort: await one('data'), commandPort: await one('command') };

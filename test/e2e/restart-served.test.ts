@@ -7,7 +7,7 @@ import type { SerialPortView } from '../../src/api/types.js';
 import { LOCK_DIRECTORY, lockName } from '../../src/uart/lock-file.js';
 import { eventually } from '../support/e2e.js';
 import { Python } from '../support/e2e-python.js';
-import { freePorts } from '../support/free-ports.js';
+import { freePort, freePorts } from '../support/free-ports.js';
 import { type Managed, managedTests } from '../support/managed.js';
 import { hex, RawPeer } from '../support/raw-peer.js';
 import type { App } from '../support/rig.js';
@@ -75,7 +75,7 @@ async function writeAll(app: App, bytes: Uint8Array): Promise<void> {
 const firstDifference = (a: Buffer, b: Buffer) => a.findIndex((byte, i) => byte !== b[i]);
 
 test('a raw TCP client and its device: both ways under traffic over three restarts, no byte lost, doubled or changed', async () => {
-  const [tcpPort = 0] = await freePorts(1);
+  const tcpPort = await freePort();
   const { m, line } = await offered({ mode: 'tcp-server', tcpPort });
   const peer = await dial(tcpPort);
   await view(m, 'has a client', ({ clients }) => clients.length === 1);
@@ -113,7 +113,7 @@ test('a raw TCP client and its device: both ways under traffic over three restar
 });
 
 test('bytes that a client sent before it closed, and the line had no room for, go out after a restart', async () => {
-  const [tcpPort = 0] = await freePorts(1);
+  const tcpPort = await freePort();
   const { m, line } = await offered({ mode: 'tcp-server', tcpPort });
   line.deaf = true;
   const peer = await dial(tcpPort);
@@ -127,7 +127,7 @@ test('bytes that a client sent before it closed, and the line had no room for, g
 });
 
 test('who connects while no daemon runs waits, and is served by the next one', async () => {
-  const [tcpPort = 0] = await freePorts(1);
+  const tcpPort = await freePort();
   const { m, line } = await offered({ mode: 'tcp-server', tcpPort });
   await m.handOver();
   const peer = await dial(tcpPort);
@@ -138,7 +138,7 @@ test('who connects while no daemon runs waits, and is served by the next one', a
 });
 
 test('RFC 2217: a command cut in two, a state that was agreed upon, and data behind them', async () => {
-  const [tcpPort = 0] = await freePorts(1);
+  const tcpPort = await freePort();
   const { m, line } = await offered({ mode: 'rfc2217', tcpPort });
   const peer = await dial(tcpPort);
   peer.send('ff fb 2c ff fd 2c'); // WILL and DO COM-PORT-OPTION
@@ -191,7 +191,7 @@ test('Real COM: a question about the queue, half a command and the settings; the
 });
 
 test("pyserial's rfc2217:// client over ten restarts: its requests are answered, its bytes come back", async () => {
-  const [tcpPort = 0] = await freePorts(1);
+  const tcpPort = await freePort();
   const { m, line } = await offered({ mode: 'rfc2217', tcpPort }, makeLine({ echo: true }));
   const python = new Python();
   cleanups.push(() => python.close());
@@ -237,7 +237,7 @@ test('our own tty at our own port, both handed over at once, five times under tr
 }, 60_000);
 
 test('several clients keep their turns: a piece that was being written is not cut by another', async () => {
-  const [tcpPort = 0] = await freePorts(1);
+  const tcpPort = await freePort();
   const { m, line } = await offered({ mode: 'tcp-server', tcpPort, maxConnection: 3 });
   line.deaf = true;
   const peers = [await dial(tcpPort), await dial(tcpPort), await dial(tcpPort)];
@@ -257,7 +257,7 @@ test('several clients keep their turns: a piece that was being written is not cu
 });
 
 test('bytes that wait for the end of their packet wait on', async () => {
-  const [tcpPort = 0] = await freePorts(1);
+  const tcpPort = await freePort();
   const { m, line } = await offered({ mode: 'tcp-server', tcpPort, packing: { packetLength: 8 } });
   const peer = await dial(tcpPort);
   await view(m, 'has a client', ({ clients }) => clients.length === 1);
@@ -271,7 +271,7 @@ test('bytes that wait for the end of their packet wait on', async () => {
 });
 
 test('a client that reads nothing is disconnected by a restart; the others are not', async () => {
-  const [tcpPort = 0] = await freePorts(1);
+  const tcpPort = await freePort();
   const { m, line } = await offered({ mode: 'tcp-server', tcpPort, maxConnection: 2, ignoreJammedIp: true });
   const jammed = await dial(tcpPort);
   const peer = await dial(tcpPort);
@@ -291,7 +291,7 @@ test('a client that reads nothing is disconnected by a restart; the others are n
 });
 
 test('killed: its clients are told the end, its device and what listens are kept', async () => {
-  const [tcpPort = 0] = await freePorts(1);
+  const tcpPort = await freePort();
   const { m, line } = await offered({ mode: 'tcp-server', tcpPort });
   const peer = await dial(tcpPort);
   await view(m, 'has a client', ({ clients }) => clients.length === 1);
@@ -314,7 +314,7 @@ test('killed: its clients are told the end, its device and what listens are kept
 });
 
 test('a port of another configuration begins anew, at the same TCP port', async () => {
-  const [tcpPort = 0] = await freePorts(1);
+  const tcpPort = await freePort();
   const { m, line } = await offered({ mode: 'tcp-server', tcpPort });
   const peer = await dial(tcpPort);
   await view(m, 'has a client', ({ clients }) => clients.length === 1);
@@ -336,7 +336,7 @@ test('a port of another configuration begins anew, at the same TCP port', async 
 });
 
 test('a reload lets the TCP port and the device go, and another port may have them', async () => {
-  const [tcpPort = 0] = await freePorts(1);
+  const tcpPort = await freePort();
   const { m, line } = await offered({ mode: 'tcp-server', tcpPort });
   for (const mode of ['rfc2217', 'tcp-server', 'rfc2217']) {
     m.whole.configure({ serialPorts: { 1: { device: line.path, mode, tcpPort } } });
@@ -346,7 +346,7 @@ test('a reload lets the TCP port and the device go, and another port may have th
 });
 
 test('an adapter that was unplugged while no daemon ran: its client is told the end, and it is waited for', async () => {
-  const [tcpPort = 0] = await freePorts(1);
+  const tcpPort = await freePort();
   const { m, line } = await offered({ mode: 'tcp-server', tcpPort });
   const peer = await dial(tcpPort);
   await view(m, 'has a client', ({ clients }) => clients.length === 1);
@@ -358,7 +358,7 @@ test('an adapter that was unplugged while no daemon ran: its client is told the 
 });
 
 test('a store without room: the client is told the end, and the next daemon begins anew', async () => {
-  const [tcpPort = 0] = await freePorts(1);
+  const tcpPort = await freePort();
   const { m } = await offered({ mode: 'tcp-server', tcpPort }, makeLine(), 2);
   const peer = await dial(tcpPort);
   await view(m, 'has a client', ({ clients }) => clients.length === 1);
@@ -368,7 +368,7 @@ test('a store without room: the client is told the end, and the next daemon begi
 });
 
 test('stopped: nothing is kept', async () => {
-  const [tcpPort = 0] = await freePorts(1);
+  const tcpPort = await freePort();
   const { m } = await offered({ mode: 'tcp-server', tcpPort });
   const peer = await dial(tcpPort);
   await view(m, 'has a client', ({ clients }) => clients.length === 1);

@@ -9,6 +9,7 @@ import { SystemClock } from '../../src/base/clock.js';
 import { probeConnect, probePort } from '../../src/cli/doctor/probe.js';
 import { DEFAULT_SETTINGS } from '../../src/serial/line.js';
 import { runSimulator, type SimulatorHandle } from '../../src/serve/simulator.js';
+import { freePort } from '../support/free-ports.js';
 
 const clock = new SystemClock();
 const ends: (() => Promise<void>)[] = [];
@@ -33,14 +34,6 @@ function peer(accepted: (socket: Socket) => void): Promise<number> {
   );
 }
 
-async function closedPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
-}
-
 async function simulator(): Promise<SimulatorHandle> {
   const made = await runSimulator({ dataPort: 0, commandPort: 0, busyHoldMs: 20 });
   ends.push(() => made.close());
@@ -57,7 +50,7 @@ function probe(ports: { dataPort: number; commandPort: number }, answerTimeoutMs
 
 describe('the two ports are told apart', () => {
   test('nothing listens', async () => {
-    const found = await probe({ dataPort: await closedPort(), commandPort: await closedPort() });
+    const found = await probe({ dataPort: await freePort(), commandPort: await freePort() });
     expect(found).toMatchObject({
       command: { result: 'refused' },
       data: { result: 'refused' },
@@ -66,12 +59,12 @@ describe('the two ports are told apart', () => {
   });
 
   test('only the data port listens', async () => {
-    const found = await probe({ dataPort: await mute(), commandPort: await closedPort() });
+    const found = await probe({ dataPort: await mute(), commandPort: await freePort() });
     expect(found).toMatchObject({ command: { result: 'refused' }, data: { result: 'connected' } });
   });
 
   test('only the command port listens', async () => {
-    const found = await probe({ dataPort: await closedPort(), commandPort: await mute() });
+    const found = await probe({ dataPort: await freePort(), commandPort: await mute() });
     expect(found).toMatchObject({
       command: { result: 'connected' },
       data: { result: 'refused' },

@@ -5,8 +5,8 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { SystemClock } from '../../src/base/clock.js';
+import { expect, test, vi } from 'vitest';
+import { type Clock, SystemClock } from '../../src/base/clock.js';
 import {
   DEFAULT_SETTINGS,
   type LineReport,
@@ -21,9 +21,21 @@ import { ForwardingUart } from '../../src/uart/forwarding.js';
 import { LoopbackUart } from '../../src/uart/loopback.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
 import type { Uart } from '../../src/uart/uart.js';
-import { freePorts } from '../support/free-ports.js';
+import { freePort } from '../support/free-ports.js';
 import { endsOfTests, sleep, holds as until } from '../support/leftovers.js';
+import { ManualClock } from '../support/manual-clock.js';
 import { SerialLine } from '../support/serial-line.js';
+
+/** The process has no descriptor left: so often, where one is to be doubled. */
+const refuseDup = vi.hoisted(() => ({ times: 0 }));
+vi.mock('../../src/native/socket.js', async (original) => {
+  const real = await original<typeof import('../../src/native/socket.js')>();
+  const dup = (fd: number) => {
+    if (refuseDup.times-- > 0) throw Object.assign(new Error('EMFILE: too many open files, dup'), { code: 'EMFILE' });
+    return real.dup(fd);
+  };
+  return { ...real, dup };
+});
 
 const ends = endsOfTests();
 
@@ -81,10 +93,16 @@ async function slave(uart: Uart, port = 0, options: Partial<PortServerOptions> =
   return { ...heard, server, port: server.tcpPorts[0] ?? 0 };
 }
 
-async function master(uart: Uart, port: number) {
+async function master(uart: Uart, port: number, masterClock: Clock = clock) {
   const heard = told();
   const destination = { host: '127.0.0.1', lastHost: null, port, localPort: 0 };
-  const server = new PairMasterPort({ clock, uart, address: '127.0.0.1', destination, event: heard.event });
+  const server = new PairMasterPort({
+    clock: masterClock,
+    uart,
+    address: '127.0.0.1',
+    destination,
+    event: heard.event,
+  });
   ends.push(() => server.close());
   await server.open();
   return { ...heard, server };
@@ -165,8 +183,26 @@ test('other settings at the two ends: told at both, and nothing is changed', asy
   ]);
 });
 
+test('several settings that differ: the slave tells what the master has, once, and not one setting after the other', async () => {
+  const [, ownHere] = cable();
+  const [, ownThere] = cable();
+  const settings: LineSettings = { ...DEFAULT_SETTINGS, baudRate: 19_200, parity: 'even', dataBits: 7 };
+  await ownHere.request({ type: 'settings', settings, lines: { dtr: false, rts: false } });
+  const far = await slave(ownThere);
+  const near = await master(ownHere, far.port);
+  await until(() => near.notes().length > 0 && far.notes().length > 0);
+  await near.server.close();
+  await until(() => far.server.clients.length === 0);
+  expect(far.notes()).toEqual(['the master has 19200,7E1, this end 9600,8N1: make them the same']);
+  // The next one has its own.
+  const again = await master(cable()[1], far.port);
+  await until(() => again.server.clients.length === 1);
+  await again.server.close();
+  expect([far.notes().length, ownThere.settings]).toEqual([1, DEFAULT_SETTINGS]);
+});
+
 test('a slave that comes later, goes, and comes again; lines are down meanwhile', async () => {
-  const [port = 0] = await freePorts(1);
+  const port = await freePort();
   const [here, ownHere] = cable();
   const device = await new Device(here).open();
   const near = await master(ownHere, port);
@@ -187,6 +223,20 @@ test('a slave that comes later, goes, and comes again; lines are down meanwhile'
   device.uart.write(Buffer.from('back'));
   await until(() => next.text === 'back');
 }, 20_000);
+
+test('a master that has no descriptor left for its connection tells so and tries again', async () => {
+  const far = await slave(cable()[1]);
+  refuseDup.times = 1;
+  const masterClock = new ManualClock();
+  const near = await master(cable()[1], far.port, masterClock);
+  masterClock.advance(0);
+  await until(() => near.notes().length === 1);
+  expect(near.notes()[0]).toMatch(/EMFILE.*; it is tried again$/);
+  expect(near.server.clients).toEqual([]);
+  await until(() => far.server.clients.length === 0);
+  masterClock.advance(1000);
+  await until(() => near.server.clients.length === 1);
+});
 
 test('two masters with the same slave: one has it, the other waits until it is free', async () => {
   const { near, far } = await pair();
@@ -256,6 +306,32 @@ test('a device that is unplugged, at either end', async () => {
   await until(() => far.events.some(({ type }) => type === 'failed'));
 }, 20_000);
 
+test('a far end that comes, speaks and goes all day: while the line stands a bounded part is kept, and it hears that', async () => {
+  const [here, own] = cable();
+  const device = await new Device(here).open();
+  const port = await freePort();
+  const masterClock = new ManualClock();
+  const near = await master(own, port, masterClock);
+  await own.request({ type: 'transmitter', on: false });
+  const gone = () => near.events.filter(({ type }) => type === 'disconnected').length;
+  for (let round = 0; round < 20; round++) {
+    const [there, ownThere] = cable();
+    await new Device(there).open();
+    const far = await slave(ownThere, port);
+    masterClock.advance(1000);
+    await until(() => near.server.clients.length === 1);
+    there.write(Buffer.alloc(3000, round));
+    await until(() => (near.server.clients[0]?.received ?? 0) >= 3000);
+    await far.server.close();
+    await until(() => gone() === round + 1);
+  }
+  await own.request({ type: 'transmitter', on: true });
+  await sleep(200);
+  expect(device.text.length % 3000).toBe(0);
+  expect(device.text.length).toBeGreaterThan(3000);
+  expect(device.text.length).toBeLessThan(12 * 3000);
+}, 30_000);
+
 const missing =
   spawnSync('ser2net', ['-v']).error !== undefined && spawnSync('/usr/sbin/ser2net', ['-v']).error !== undefined;
 test.skipIf(missing && 'ser2net is not installed')(
@@ -263,7 +339,7 @@ test.skipIf(missing && 'ser2net is not installed')(
   async () => {
     const folder = mkdtempSync(join(tmpdir(), 'ttynp-pair-'));
     ends.push(() => rmSync(folder, { recursive: true }));
-    const [port = 0] = await freePorts(1);
+    const port = await freePort();
     const far = new SerialLine();
     ends.push(() => far.unplug());
     const config = join(folder, 'ser2net.yaml');

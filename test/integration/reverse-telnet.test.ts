@@ -7,6 +7,7 @@ import type { PortEvent } from '../../src/serve/port-server.js';
 import { type ReverseTelnetOptions, ReverseTelnetPort } from '../../src/serve/reverse-telnet.js';
 import { LoopbackUart } from '../../src/uart/loopback.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
+import { deafClientIsEnded } from '../support/deaf-client.js';
 import { endsOfTests, holds as until } from '../support/leftovers.js';
 import { hex, RawPeer } from '../support/raw-peer.js';
 import { SerialLine } from '../support/serial-line.js';
@@ -105,6 +106,61 @@ test('after so long without a byte the client is disconnected; a second client w
   await until(() => second.ended);
   expect(events.some(({ type }) => type === 'busy')).toBe(true);
   await until(() => peer.ended);
+});
+
+test('a client that reads nothing is disconnected for it as well', async () => {
+  const { line, server, client } = await rig({ inactivityMs: 300 });
+  await deafClientIsEnded(server, line, client);
+});
+
+test('clients that come, speak and go all day: while the line stands a bounded part is kept, and the device hears that', async () => {
+  const clock = new SystemClock();
+  const [own, device] = LoopbackUart.pair({ clock, unpaced: true });
+  let heard = 0;
+  const received = (bytes: Uint8Array) => {
+    heard += bytes.length;
+  };
+  const quiet = { report: () => {}, writable: () => {}, drained: () => {}, failed: () => {} };
+  await device.open({ ...quiet, received });
+  ends.push(() => device.close());
+  const { server, client } = await rig({ uart: own });
+  await own.request({ type: 'transmitter', on: false });
+  for (let round = 0; round < 20; round++) {
+    const peer = await client();
+    await until(() => server.clients.length === 1);
+    peer.send(Buffer.alloc(3000, 'a'));
+    await until(() => server.clients[0]?.received === 3000);
+    peer.close();
+    await until(() => server.clients.length === 0);
+  }
+  await own.request({ type: 'transmitter', on: true });
+  await until(() => heard >= 8 * 3000);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(heard).toBeLessThan(12 * 3000);
+}, 30_000);
+
+test('what clients had said before they went, and the line had no room for, is the next process’s to send', async () => {
+  const { line, server, client } = await rig();
+  line.deaf = true;
+  const said = Buffer.alloc(3000, 'a');
+  // More than the queues of the device and the port have room for.
+  for (let round = 0; round < 8; round++) {
+    const peer = await client();
+    await until(() => server.clients.length === 1);
+    peer.send(said);
+    await until(() => server.clients[0]?.received === said.length);
+    peer.close();
+    await until(() => server.clients.length === 0);
+  }
+  const handover = await server.handOver(1000);
+  if (handover === undefined) throw new Error('it could not be kept');
+  const clock = new SystemClock();
+  const uart = new SerialPortUart({ device: line.path, clock, lockDirectory: '/nowhere' });
+  const next = new ReverseTelnetPort({ clock, uart, address: '127.0.0.1', port: server.tcpPorts[0] ?? 0 });
+  ends.push(() => next.close());
+  await next.open(handover);
+  line.deaf = false;
+  await until(() => line.received.length === 8 * said.length);
 });
 
 const missing = spawnSync('telnet', ['--version']).error !== undefined && 'inetutils-telnet is not installed';

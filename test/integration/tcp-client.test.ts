@@ -1,67 +1,22 @@
 // A serial port that connects by itself: what servers see, what the device at the other end of the line sees, and what happens when
 // servers are not there, end, or do not read. The port is a PTY; where lines matter, a port that has them.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { SystemClock } from '../../src/base/clock.js';
-import { type Destination, parseDestination } from '../../src/config/destination.js';
+import type { Destination } from '../../src/config/destination.js';
 import { closeFd, listenTcp, localAddress } from '../../src/native/socket.js';
 import type { PortEvent } from '../../src/serve/port-server.js';
 import { type TcpClientOptions, TcpClientPort } from '../../src/serve/tcp-client.js';
 import { LoopbackUart } from '../../src/uart/loopback.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
+import { type FarOptions, FarServer, destinationTo as to } from '../support/far-server.js';
 import { endsOfTests, sleep, holds as until } from '../support/leftovers.js';
 import { SerialLine } from '../support/serial-line.js';
 
 const ends = endsOfTests();
 
-/** A server that keeps what it gets; `ended` counts connections that are over. */
-class Far {
-  readonly sockets: Socket[] = [];
-  readonly peers: string[] = [];
-  text = '';
-  ended = 0;
-  deaf = false;
-  #server: Server | undefined;
-  port = 0;
-
-  async listen(address = '127.0.0.1', port = 0): Promise<this> {
-    const server = createServer((socket) => {
-      this.sockets.push(socket);
-      this.peers.push(`${socket.remoteAddress}:${socket.remotePort}`);
-      socket.on('error', () => {});
-      socket.on('close', () => this.ended++);
-      if (this.deaf) socket.pause();
-      else socket.on('data', (bytes) => (this.text += bytes.toString('latin1')));
-    });
-    server.listen(port, address);
-    await once(server, 'listening');
-    this.#server = server;
-    this.port = (server.address() as AddressInfo).port;
-    ends.push(() => this.close());
-    return this;
-  }
-
-  get socket(): Socket {
-    const last = this.sockets.at(-1);
-    if (last === undefined) throw new Error('nobody has connected');
-    return last;
-  }
-
-  async close(): Promise<void> {
-    const server = this.#server;
-    this.#server = undefined;
-    for (const socket of this.sockets) socket.destroy();
-    if (server !== undefined) await new Promise((resolve) => server.close(resolve));
-  }
-}
-
-function to(text: string, more: Partial<Destination> = {}): Destination {
-  const parsed = parseDestination(text);
-  if (parsed === undefined) throw new Error(`${text} is no destination`);
-  return { ...parsed, ...more };
-}
+const listen = (options: FarOptions = {}) => FarServer.listen(ends, options);
 
 async function rig(destinations: readonly Destination[], options: Partial<TcpClientOptions> = {}) {
   const line = new SerialLine();
@@ -84,11 +39,11 @@ async function rig(destinations: readonly Destination[], options: Partial<TcpCli
   return { line, server, events, notes };
 }
 
-const at = (far: Far, more: Partial<Destination> = {}) => to(`127.0.0.1:${far.port}`, more);
+const at = (far: FarServer, more: Partial<Destination> = {}) => to(`127.0.0.1:${far.port}`, more);
 
 describe('startup', () => {
   test('bytes both ways, every value of them', async () => {
-    const far = await new Far().listen();
+    const far = await listen();
     const { line, server } = await rig([at(far)]);
     await until(() => far.sockets.length === 1);
     const all = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
@@ -102,13 +57,13 @@ describe('startup', () => {
   });
 
   test('a server that comes later, goes, and comes again; what it said last reaches the line', async () => {
-    const free = await new Far().listen();
+    const free = await listen();
     const { port } = free;
     await free.close();
     const { line, notes } = await rig([to(`127.0.0.1:${port}`)]);
     await until(() => notes().length === 1);
     expect(notes()[0]).toBe(`127.0.0.1:${port}: connection refused; it is tried again`);
-    const far = await new Far().listen('127.0.0.1', port);
+    const far = await listen({ port });
     await until(() => far.sockets.length === 1);
     far.socket.end('last words');
     await until(() => line.received.toString() === 'last words' && far.sockets.length === 2);
@@ -116,7 +71,7 @@ describe('startup', () => {
   }, 15_000);
 
   test('to several: the line is heard by all, all are heard by the line', async () => {
-    const [one, other] = [await new Far().listen(), await new Far().listen('::1')];
+    const [one, other] = [await listen(), await listen({ address: '::1' })];
     const { line } = await rig([at(one), to(`[::1]:${other.port}`)]);
     await until(() => one.sockets.length + other.sockets.length === 2);
     line.send('both');
@@ -128,8 +83,8 @@ describe('startup', () => {
   });
 
   test('the designated local port is what the server sees', async () => {
-    const far = await new Far().listen();
-    const spare = await new Far().listen();
+    const far = await listen();
+    const spare = await listen();
     const localPort = spare.port;
     await spare.close();
     await rig([at(far, { localPort })]);
@@ -138,7 +93,7 @@ describe('startup', () => {
   });
 
   test('a server that ends at once is not asked faster and faster', async () => {
-    const far = await new Far().listen();
+    const far = await listen();
     const timer = setInterval(() => {
       for (const socket of far.sockets) socket.destroy();
     }, 1);
@@ -150,7 +105,7 @@ describe('startup', () => {
   }, 15_000);
 
   test('one that never answers, and a name that means nothing: each told once, the other works', async () => {
-    const far = await new Far().listen();
+    const far = await listen();
     // Nobody accepts, and a backlog that is full answers no SYN.
     const mute = listenTcp({ host: '127.0.0.1', port: 0, backlog: 0 });
     ends.push(() => closeFd(mute));
@@ -172,9 +127,7 @@ describe('startup', () => {
   });
 
   test('a server that does not read holds up the line; with ignoreJammedIp it loses, and the others go on', async () => {
-    const [jammed, good] = [new Far(), await new Far().listen()];
-    jammed.deaf = true;
-    await jammed.listen();
+    const [jammed, good] = [await listen({ deaf: true }), await listen()];
     const { line, server } = await rig([at(jammed), at(good)], { ignoreJammedIp: true });
     await until(() => server.clients.length === 2);
     const much = Buffer.alloc(8_000_000, 'j');
@@ -186,7 +139,7 @@ describe('startup', () => {
   test('close while it is being connected, and unplugged while it is', async () => {
     const { server } = await rig([to('192.0.2.1:9')]);
     await server.close();
-    const far = await new Far().listen();
+    const far = await listen();
     const { line, events } = await rig([at(far)]);
     await until(() => far.sockets.length === 1);
     line.unplug();
@@ -196,7 +149,7 @@ describe('startup', () => {
 
 describe('any character', () => {
   test('the character connects, and is the first that the server hears; its end is waited for', async () => {
-    const far = await new Far().listen();
+    const far = await listen();
     const { line, server } = await rig([at(far)], { connectionControl: 'any-character' });
     await sleep(50);
     expect(far.sockets).toHaveLength(0);
@@ -212,20 +165,20 @@ describe('any character', () => {
   }, 15_000);
 
   test('what comes before there is a server is kept: the newest 4 KiB', async () => {
-    const free = await new Far().listen();
+    const free = await listen();
     const { port } = free;
     await free.close();
     const { line, notes } = await rig([to(`127.0.0.1:${port}`)], { connectionControl: 'any-character' });
     line.send(`${'old'.repeat(3000)}new`);
     await until(() => notes().length === 1);
-    const far = await new Far().listen('127.0.0.1', port);
+    const far = await listen({ port });
     await until(() => far.text.length > 0);
     await sleep(20);
     expect([far.text.length, far.text.endsWith('oldnew')]).toEqual([4096, true]);
   }, 15_000);
 
   test('after so long without a byte the connection is ended', async () => {
-    const far = await new Far().listen();
+    const far = await listen();
     const control = 'any-character/inactivity-time';
     const { line } = await rig([at(far)], { connectionControl: control, inactivityMs: 150 });
     line.send('x');
@@ -239,7 +192,7 @@ describe('any character', () => {
 });
 
 describe('modem lines', () => {
-  async function withLines(connectionControl: TcpClientOptions['connectionControl'], far: Far) {
+  async function withLines(connectionControl: TcpClientOptions['connectionControl'], far: FarServer) {
     const clock = new SystemClock();
     const uart = new LoopbackUart({ clock, unpaced: true, echo: false });
     uart.forceLines({ dsr: false, dcd: false });
@@ -253,7 +206,7 @@ describe('modem lines', () => {
     ['dsr', 'dsr-on/dsr-off'],
     ['dcd', 'dcd-on/dcd-off'],
   ] as const)('%s connects, and ends it where it should', async (name, control) => {
-    const far = await new Far().listen();
+    const far = await listen();
     const { uart } = await withLines(control, far);
     await sleep(50);
     expect(far.sockets).toHaveLength(0);
@@ -266,7 +219,7 @@ describe('modem lines', () => {
   });
 
   test('DSR on alone: its fall ends nothing', async () => {
-    const far = await new Far().listen();
+    const far = await listen();
     const { uart } = await withLines('dsr-on', far);
     uart.forceLines({ dsr: true, dcd: false });
     await until(() => far.sockets.length === 1);
@@ -280,7 +233,7 @@ const missing = spawnSync('socat', ['-V']).status !== 0 && 'socat is not install
 test.skipIf(missing)(
   'socat as the server, both ways',
   async () => {
-    const free = await new Far().listen();
+    const free = await listen();
     const { port } = free;
     await free.close();
     const child: ChildProcess = spawn('socat', ['-', `TCP4-LISTEN:${port},bind=127.0.0.1,reuseaddr`], {

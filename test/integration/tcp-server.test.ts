@@ -6,6 +6,7 @@ import type { OutputLines } from '../../src/serial/line.js';
 import type { PortEvent } from '../../src/serve/port-server.js';
 import { type TcpServerOptions, TcpServerPort } from '../../src/serve/tcp-server.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
+import { deafClientIsEnded } from '../support/deaf-client.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { RawPeer } from '../support/raw-peer.js';
 import { SerialLine } from '../support/serial-line.js';
@@ -68,6 +69,11 @@ test('clients without a byte for so long are disconnected; a byte either way beg
   expect(three.ended).toBe(false);
   clock.advance(1);
   await three.end();
+});
+
+test('inactivity ends a client that reads nothing, and one that comes next hears the line', async () => {
+  const { line, server, client } = await served({ inactivityMs: 300 });
+  await deafClientIsEnded(server, line, client);
 });
 
 test.each<['low' | 'high', OutputLines]>([

@@ -8,6 +8,7 @@ import { DaemonClient } from '../../src/api/client.js';
 import type { PortView } from '../../src/api/types.js';
 import { runSimulator, type SimulatorHandle, type SimulatorOptions } from '../../src/serve/simulator.js';
 import { Child, eventually, type RunOptions, run } from './e2e-process.js';
+import { freePorts } from './free-ports.js';
 import { LineRecorder } from './line-recorder.js';
 
 export { Child, eventually, run } from './e2e-process.js';
@@ -72,10 +73,12 @@ export class Whole {
     const { ports = 1, simulator } = this.options;
     // The simulator is in this process; a daemon as nobody has to get at the folder.
     if (this.options.daemon?.unprivileged) chmodSync(this.dir, 0o777);
+    // One that is switched off finds its TCP ports again.
+    const [dataPort = 0, commandPort = 0] = ports === 1 ? await freePorts(2) : [];
     this.#simulator = await runSimulator({
       ports,
-      dataPort: 0,
-      commandPort: 0,
+      dataPort,
+      commandPort,
       observer: (n) => {
         const recorder = new LineRecorder();
         this.recorders[n - 1] = recorder;

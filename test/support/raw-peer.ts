@@ -1,4 +1,4 @@
-// A TCP client of a test that sends bytes and waits for bytes, and knows no protocol. What arrives is kept in the
+// A TCP peer of a test that sends bytes and waits for bytes, and knows no protocol. What arrives is kept in the
 // segments that the kernel gave, so that a test can see whether a frame was cut.
 import { connect, type Socket } from 'node:net';
 
@@ -32,6 +32,11 @@ export class RawPeer {
         resolve(new RawPeer(socket));
       });
     });
+  }
+
+  /** One that a server of the test has accepted. */
+  static accepted(socket: Socket): RawPeer {
+    return new RawPeer(socket);
   }
 
   /** All that arrived, what was taken included. */

@@ -1,11 +1,11 @@
 // RFC 2217 servers that others wrote, on loopback: pyserial's, on a loop plug that has modem lines, and ser2net, on a PTY
 // whose other end is here. Both are asked what they have, from inside or at the far end.
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Child, eventually } from './e2e-process.js';
 import { Python } from './e2e-python.js';
+import { freePort } from './free-ports.js';
 
 export interface ForeignServer {
   readonly port: number;
@@ -59,15 +59,6 @@ export async function pyserialServer(): Promise<ForeignServer> {
 }
 
 export const hasSer2net = existsSync('/usr/sbin/ser2net');
-
-/** A TCP port that nobody has; soon somebody may, so the caller takes it at once. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 const PTY = `
 import tty

@@ -95,13 +95,23 @@ function servers({ ttys: all }: ResolvedConfig): Endpoint[] {
     const ports = (of: (tty: ResolvedTty) => number | null) =>
       rangesText(own.map(of).filter((number) => number !== null));
     const what = `${first.serverName}: ${PROTOCOLS[first.protocol]}`;
-    if (first.protocol !== 'realcom') return [{ ...common, what, ports: ports((tty) => tty.dataPort) }];
+    const local = own.filter(({ localPort }) => localPort > 0).map(({ localPort }) => localPort);
+    const heard: Endpoint = { ...common, ...HEARD, what, direction: 'opens', address: 'any', ports: rangesText(local) };
+    if (first.protocol !== 'realcom')
+      return [{ ...common, what, ports: ports((tty) => tty.dataPort) }, ...(local.length > 0 ? [heard] : [])];
     return [
       { ...common, what: `${first.serverName}: Real COM data`, ports: ports((tty) => tty.dataPort) },
       { ...common, what: `${first.serverName}: Real COM command`, ports: ports((tty) => tty.commandPort) },
     ];
   });
 }
+
+/** The kernel drops what others send: see link/udp. Whoever forges that address is heard. */
+const HEARD: Judged = {
+  verdict: 'note',
+  now: 'takes datagrams of this server alone',
+  why: 'a sender address can be forged: keep it on a network of its own',
+};
 
 const PROTOCOLS = { realcom: 'Real COM', rfc2217: 'RFC 2217', tcp: 'raw TCP', udp: 'UDP' } as const;
 

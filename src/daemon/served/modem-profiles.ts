@@ -1,10 +1,10 @@
 // What terminals wrote by AT&W: one small file for each serial port in the state directory, replaced as a whole or not at all. What
 // cannot be read is as if it had not been written. Without a state directory it is kept as long as this object.
 import { readFileSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Profile, parseProfile, profileText } from '../../protocol/at/profile.js';
-import type { ModemProfiles } from '../../serve/ethernet-modem.js';
+import type { ModemProfiles } from '../../serve/ethernet-modem-options.js';
 
 export class KeptModemProfiles {
   readonly #directory: string | undefined;
@@ -37,8 +37,10 @@ export class KeptModemProfiles {
 
 const nameOf = (port: number) => `ethernet-modem-${port}.json`;
 
-/** Whether the file has this text now; else it is as it was. */
+/** Whether the file has this text now; else it is as it was. Programs write the same at each start: that costs no disk its life. */
 async function isReplaced(directory: string, name: string, text: string): Promise<boolean> {
+  const present = await readFile(join(directory, name), 'utf8').catch(() => undefined);
+  if (present === text) return true;
   const fresh = join(directory, `.${name}.${process.pid}`);
   try {
     const file = await open(fresh, 'w', 0o644);

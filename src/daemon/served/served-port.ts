@@ -3,7 +3,7 @@
 // While the device is away nobody can connect: bytes for it would go nowhere.
 import type { SerialPortView } from '../../api/types.js';
 import type { Clock, Timer } from '../../base/clock.js';
-import { asFault, type Fault, messageOf } from '../../base/fault.js';
+import { asFault, type Fault, isFault, messageOf } from '../../base/fault.js';
 import type { Log } from '../../base/log.js';
 import type { ResolvedSerialPort } from '../../config/resolved.js';
 import type { ServerHandover } from '../../serve/handover.js';
@@ -138,7 +138,7 @@ export class ServedPort {
   }
 
   async #open(): Promise<void> {
-    const { config, clock, trace, makeUart, makeServer } = this.#o;
+    const { config, clock, log, trace, makeUart, makeServer } = this.#o;
     const uart = new MeteredUart(makeUart(config), this.#meter, clock, trace);
     const server = makeServer(config, uart, (event) => this.#happened(server, event), trace);
     if (server === undefined) return;
@@ -149,8 +149,10 @@ export class ServedPort {
       await server.open(kept);
     } catch (error) {
       this.#o.keeper?.closed();
-      this.#failed(asFault(error));
-      return;
+      // No fault of the port: what was kept is of another shape than this version's.
+      if (kept === undefined || isFault(error)) return this.#failed(asFault(error));
+      log.log('warn', `${portText(config)}: what was kept of it is of no use, it begins anew: ${messageOf(error)}`);
+      return this.#open();
     }
     if (this.#lostEarly !== undefined) {
       await this.#close(server);

@@ -30,7 +30,7 @@ export function nextCommand(text: string): { readonly command: Command; readonly
   // Nothing can follow: from here on what is typed is for the other end.
   if (letter === 'A') return { command: { type: 'answer' }, rest: '' };
   if (letter === 'S') return register(line);
-  const match = /^(&?[A-Za-z]) *(\d{0,3})/.exec(line);
+  const match = /^(&?[A-Za-z]) *(\d*)/.exec(line);
   const name = match?.[1]?.toUpperCase();
   if (match === null || name === undefined) return undefined;
   const command = plain(name, Number(match[2]));
@@ -47,7 +47,7 @@ function plain(name: string, value: number): Command | undefined {
 }
 
 function register(line: string): { readonly command: Command; readonly rest: string } | undefined {
-  const match = /^S *(\d{1,3}) *(?:(\?)|= *(\d{0,3}))/i.exec(line);
+  const match = /^S *(\d+) *(?:(\?)|= *(\d*))/i.exec(line);
   if (match === null) return undefined;
   const rest = line.slice(match[0].length);
   const number = Number(match[1]);
@@ -55,7 +55,7 @@ function register(line: string): { readonly command: Command; readonly rest: str
   return { command: { type: 'set', register: number, value: Number(match[3]) }, rest };
 }
 
-/** Tone and pulse are nothing here: T or P goes where a digit, a bracket or a space follows, and may begin a name elsewhere. */
+/** Tone and pulse are nothing here: T or P goes where a digit, a bracket, a colon or a space follows, and may begin a name elsewhere. */
 function dialled(text: string): string {
-  return text.replace(/^[TP](?=[\d[ ])/i, '').trim();
+  return text.replace(/^ *[TP](?=[\d[: ])/i, '').trim();
 }

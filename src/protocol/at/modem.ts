@@ -152,6 +152,8 @@ export class Modem {
   dtrDropped(nowMs: number): readonly ModemEffect[] {
     const how = this.#profile.flags['&D'];
     const { name } = this.#state;
+    // Whoever takes the line up again begins with a line of its own.
+    if (how !== 0) this.#editor.clear();
     if (how === 1 && name === 'online') this.#escape();
     if (how === 2 && (name === 'online' || name === 'escaped')) this.#end(nowMs, 'NO CARRIER');
     if (how === 2 && name === 'dialling') this.#giveUp();

@@ -1,14 +1,16 @@
 // The serial ports of one daemon handed over to those of the next, in one process: which of them go on with what was kept, and what
 // is free where they do not. The device is a PTY, the clients are sockets, and the store's descriptors are open all the time.
+import { readSync, writeSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import { SystemClock } from '../../../src/base/clock.js';
 import type { ResolvedSerialPort } from '../../../src/config/resolved.js';
 import { ServedKeepers } from '../../../src/daemon/handover/served-keepers.js';
 import { servedFactories } from '../../../src/daemon/served/factories.js';
 import { ServedPorts } from '../../../src/daemon/served/served-ports.js';
+import { createStateFile } from '../../../src/native/descriptor.js';
 import { closeFd } from '../../../src/native/socket.js';
 import { DEFAULT_SETTINGS } from '../../../src/serial/line.js';
-import { freePorts } from '../../support/free-ports.js';
+import { freePort } from '../../support/free-ports.js';
 import { RawPeer } from '../../support/raw-peer.js';
 import { SerialLine } from '../../support/serial-line.js';
 import { ModelStore } from '../../unit/daemon/handover/model-store.js';
@@ -59,7 +61,7 @@ function port(device: string, tcpPort: number): ResolvedSerialPort {
 async function handedOver() {
   const line = new SerialLine();
   ends.push(() => line.unplug());
-  const [tcpPort = 0] = await freePorts(1);
+  const tcpPort = await freePort();
   const stored = new Map<string, number>();
   ends.push(() => {
     for (const fd of stored.values()) closeFd(fd);
@@ -79,7 +81,23 @@ async function handedOver() {
   ends.push(() => peer.close());
   peer.send('61');
   while (line.received.length < 1) await new Promise((resolve) => setTimeout(resolve, 1));
-  return { line, config, before, peer, daemon };
+  return { line, config, before, peer, daemon, stored };
+}
+
+/** Eight bytes of length, and JSON. */
+function changeRecord(stored: Map<string, number>, change: (kept: { uart: unknown; server: unknown }) => void): void {
+  const fd = stored.get('serial-1-state') ?? -1;
+  const bytes = Buffer.alloc(65_536);
+  const length = readSync(fd, bytes, 0, bytes.length, 0);
+  const record = JSON.parse(bytes.subarray(8, length).toString());
+  change(record.kept);
+  const text = Buffer.from(JSON.stringify(record));
+  const next = createStateFile('changed', 8 + text.length);
+  const head = Buffer.alloc(8);
+  head.writeUInt32LE(text.length);
+  writeSync(next, Buffer.concat([head, text]), 0, 8 + text.length, 0);
+  closeFd(fd);
+  stored.set('serial-1-state', next);
 }
 
 test('a line more above it in the file is no other configuration, at a restart and at a reload before it', async () => {
@@ -125,3 +143,31 @@ test('a reload that was under way begins nothing anew of what has been handed ov
   expect(served.views()).toMatchObject([{ state: 'up', clients: [{ received: 1 }] }]);
   expect(peer.ended).toBe(false);
 });
+
+const RUBBISH: readonly [string, (kept: { uart: unknown; server: unknown }) => void][] = [
+  ['a port of another shape', (kept) => Object.assign(kept, { uart: { settings: 'fast' } })],
+  ['no server', (kept) => Object.assign(kept, { server: null })],
+  ['a server of another mode', (kept) => Object.assign(kept, { server: { mode: 'rfc2217', packing: {}, output: 7 } })],
+  ['no list of clients', (kept) => Object.assign(kept, { server: { mode: 'tcp-server' } })],
+  ['clients of another shape', (kept) => Object.assign(kept, { server: { mode: 'tcp-server', clients: [{}, 7] } })],
+];
+
+test.each(RUBBISH)(
+  'a record of the right version with %s: its client sees its end, and the port begins anew',
+  async (_, change) => {
+    const { line, config, before, peer, daemon, stored } = await handedOver();
+    await before.served.handOver(1000);
+    changeRecord(stored, change);
+    const { served } = daemon();
+    await served.become([config]);
+    while (served.views()[0]?.state !== 'up') await new Promise((resolve) => setTimeout(resolve, 5));
+    await peer.until(() => peer.ended);
+    const next = await RawPeer.connect(config.served.mode === 'tcp-server' ? config.served.tcpPort : 0);
+    ends.push(() => next.close());
+    next.send('62');
+    while (line.received.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(line.received.toString()).toBe('ab');
+    line.send('c');
+    await next.until(() => next.unread.length >= 1);
+  },
+);

@@ -250,7 +250,7 @@ describe('the command', () => {
 
 test('served ports that connect, send and listen for datagrams: each is listed, and names are asked for', () => {
   const { endpoints, services, modes } = audit(`
-servers: { a: { address: 10.0.0.1, protocol: udp, ports: 1, firstTty: ttyA0 } }
+servers: { a: { address: 10.0.0.1, protocol: udp, ports: 2, firstTty: ttyA0, localPort: 4100 } }
 serialPorts:
   1: { device: /dev/a, mode: udp, listen: 0.0.0.0, destinations: ["10.0.0.1-10.0.0.9:4001", plc.example] }
   2: { device: /dev/b, mode: tcp-client, destinations: ["[2001:db8::7]:23"] }
@@ -261,7 +261,8 @@ serialPorts:
     .map(({ transport, direction, ...one }) => [transport, direction, ...brief({ transport, direction, ...one })]);
   expect(own).toEqual(
     expect.arrayContaining([
-      ['udp', 'connects', 'note', 'a: UDP', '10.0.0.1', '4001'],
+      ['udp', 'connects', 'note', 'a: UDP', '10.0.0.1', '4001-4002'],
+      ['udp', 'opens', 'note', 'a: UDP', 'any', '4100-4101'],
       ['udp', 'opens', 'against', 'serial port 1: udp', '0.0.0.0', '4001'],
       ['udp', 'connects', 'note', 'serial port 1: udp', '10.0.0.1-10.0.0.9', '4001'],
       ['udp', 'connects', 'note', 'serial port 1: udp', 'plc.example', '4001'],

@@ -73,6 +73,7 @@ describe('a good file', () => {
       port: 8,
       dataPort: 957,
       commandPort: 973,
+      localPort: 0,
       settings: {
         baudRate: 9600,
         dataBits: 7,

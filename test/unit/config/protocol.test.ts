@@ -28,6 +28,52 @@ function errorsOf(text: string): string[] {
 
 const brief = ({ name, protocol, dataPort, commandPort }: ResolvedTty) => [name, protocol, dataPort, commandPort];
 
+describe('localPort', () => {
+  test('of udp: counted from the number of the server, or exactly the number of the tty; else any', () => {
+    const ttys = load(`servers:
+  a: { address: h1, protocol: udp, ports: 3, firstTty: ttyA0, localPort: 4100 }
+  b: { address: h2, ports: 2, firstTty: ttyB0 }
+ttys:
+  ttyA1: { localPort: 5000 }
+  ttyA2: { protocol: tcp }
+  ttyB1: { protocol: udp }
+`);
+    expect(ttys.map(({ name, localPort }) => [name, localPort])).toEqual([
+      ['ttyA0', 4100],
+      ['ttyA1', 5000],
+      ['ttyA2', 0],
+      ['ttyB0', 0],
+      ['ttyB1', 0],
+    ]);
+  });
+
+  test('of another protocol, twice, and what a served port has', () => {
+    expect(
+      errorsOf(`servers:
+  a: { address: h1, protocol: tcp, localPort: 4100 }
+  b: { address: h2, protocol: udp, ports: 4, firstTty: ttyB0, localPort: 65533 }
+ttys:
+  ttyC: { server: a, port: 1, localPort: 4100 }
+  ttyD: { server: b, port: 1, localPort: 4801 }
+  ttyE: { server: b, port: 2, localPort: 4801 }
+discovery: { listen: [127.0.0.1] }
+serialPorts:
+  1: { device: /dev/a, mode: udp, udpPort: 4801, destinations: [h9] }
+  2: { device: /dev/b, mode: udp, udpPort: 4800, destinations: [h9] }
+`),
+    ).toEqual([
+      expect.stringMatching(/:3: servers\.a\.localPort: is of protocol udp only: tcp connects from any free port/),
+      expect.stringMatching(/:4: servers\.b\.localPort: 65536 of ttyB3 is above 65535/),
+      expect.stringMatching(/:6: ttys\.ttyC\.localPort: is of protocol udp only/),
+      expect.stringMatching(/:8: ttys\.ttyE\.localPort: 4801 is that of ttyD already \(.*:7\)/),
+      expect.stringMatching(
+        /serialPorts\.1\.udpPort: UDP port 4801 on 127\.0\.0\.1 is that of ttyD \(localPort\) already/,
+      ),
+      expect.stringMatching(/serialPorts\.2\.udpPort: UDP port 4800 on 127\.0\.0\.1 is that of discovery already/),
+    ]);
+  });
+});
+
 describe('ports', () => {
   test('rfc2217 and tcp have one each, counted from 4001 or from dataPort, without a jump', () => {
     const ttys = load(`servers:

@@ -27,12 +27,12 @@ test('a request goes on in pieces, and nobody else has the line until the answer
   expect([arbiter.isTurnOf('a'), arbiter.isTurnOf('b')]).toEqual([true, false]);
   arbiter.sent('a', 8);
   clock.advance(20);
-  arbiter.heard(false);
+  arbiter.heard(0);
   expect(arbiter.answered).toBe('a');
   // What it sends now is another request.
   expect([arbiter.isTurnOf('a'), arbiter.isTurnOf('b')]).toEqual([false, false]);
   clock.advance(SILENCE_MS - 1);
-  arbiter.heard(false);
+  arbiter.heard(0);
   clock.advance(SILENCE_MS - 1);
   expect(told).toEqual([]);
   clock.advance(1);
@@ -54,14 +54,77 @@ test('no answer: the line is free after the response time from the last byte of 
 
 test('what comes while a request is still leaving answers an earlier one', () => {
   const { clock, arbiter } = rig();
-  arbiter.heard(false);
+  arbiter.heard(0);
   expect(arbiter.answered).toBeUndefined();
   arbiter.sent('a', 8);
   clock.advance(8 + RESPONSE_MS);
   arbiter.sent('b', 8);
-  arbiter.heard(true);
+  arbiter.heard(8);
   expect([arbiter.answered, arbiter.lastRequester]).toEqual([undefined, 'b']);
-  arbiter.heard(false);
+  arbiter.heard(0);
+  expect(arbiter.answered).toBe('b');
+});
+
+test('where no answer is owed, what the line says is the answer: a port knows late that its request has left', () => {
+  const { clock, arbiter } = rig();
+  for (const ms of [0, 8, 500]) {
+    arbiter.sent('a', 8);
+    clock.advance(ms);
+    arbiter.heard(8);
+    expect(arbiter.answered).toBe('a');
+    clock.advance(SILENCE_MS);
+  }
+});
+
+test('after one that waited in vain: what comes until the next has left is late, by the rate, or where it is held up', () => {
+  const { clock, arbiter } = rig();
+  const inVain = () => {
+    arbiter.sent('a', 8);
+    clock.advance(8 + RESPONSE_MS);
+    arbiter.sent('b', 8);
+  };
+  for (const queued of [1, 8]) {
+    inVain();
+    clock.advance(7);
+    arbiter.heard(queued);
+    expect(arbiter.answered).toBeUndefined();
+    clock.advance(1);
+    arbiter.heard(queued);
+    expect(arbiter.answered).toBe('b');
+    clock.advance(SILENCE_MS);
+  }
+  inVain();
+  clock.advance(8 + 101);
+  arbiter.heard(8);
+  expect(arbiter.answered).toBeUndefined();
+  // Of the last bit nobody knows.
+  arbiter.heard(1);
+  expect(arbiter.answered).toBe('b');
+});
+
+test('an answer that came late, to nobody, is owed no more', () => {
+  const { clock, arbiter } = rig();
+  arbiter.sent('a', 8);
+  clock.advance(8 + RESPONSE_MS);
+  arbiter.heard(0);
+  clock.advance(SILENCE_MS);
+  arbiter.sent('b', 8);
+  arbiter.heard(8);
+  expect(arbiter.answered).toBe('b');
+});
+
+test('an answer that came late and goes on while the next request leaves is late to its end', () => {
+  const { clock, arbiter } = rig();
+  arbiter.sent('a', 8);
+  clock.advance(8 + RESPONSE_MS);
+  arbiter.heard(0);
+  clock.advance(5);
+  arbiter.sent('b', 8);
+  clock.advance(5);
+  arbiter.heard(3);
+  expect(arbiter.answered).toBeUndefined();
+  clock.advance(3);
+  arbiter.heard(0);
   expect(arbiter.answered).toBe('b');
 });
 
@@ -70,7 +133,7 @@ test('the answer of who has left is nobody’s, and the line waits for it', () =
   arbiter.sent('a', 8);
   arbiter.left('a');
   expect(arbiter.isTurnOf('b')).toBe(false);
-  arbiter.heard(false);
+  arbiter.heard(0);
   expect([arbiter.answered, arbiter.lastRequester]).toEqual([undefined, undefined]);
   clock.advance(SILENCE_MS);
   expect(told).toEqual(['over -', 'free']);

@@ -90,6 +90,16 @@ const vectors: [shows: string, typed: string, said: string][] = [
   ['registers', 'ATS12=255S12?\r', `\r\n255\r\n${OK}`],
   ['a register with nothing behind it is 0', 'ATS12=S12?\r', `\r\n000\r\n${OK}`],
   ['a value that is too much', 'ATS0=256\r', ERROR],
+  [
+    'a value of many digits is not cut',
+    'ATS0=2555\rATS0?\rATE00\rATS0=0007S0?\r',
+    `${ERROR}\r\n000\r\n${OK}${OK}\r\n007\r\n${OK}`,
+  ],
+  [
+    'numbers without end',
+    `ATS0=${'9'.repeat(200)}\rATE${'1'.repeat(200)}\rATS${'2'.repeat(200)}?\rATS0?\r`,
+    `${ERROR.repeat(3)}\r\n000\r\n${OK}`,
+  ],
   ['a register that is not there', 'ATS28?\r', ERROR],
   ['a register without a question', 'ATS0\r', ERROR],
   ['S3 has seven bits', 'ATS3=128\r', ERROR],
@@ -130,6 +140,9 @@ test('echo: what is typed, a backspace rubs out, and not beyond a line', () => {
 test.each([
   ['T127.0.0.1:4001', '127.0.0.1:4001'],
   ['P[::1]:7', '[::1]:7'],
+  ['T::1', '::1'],
+  [' T 127.0.0.1:4001', '127.0.0.1:4001'],
+  [' t10.0.0.7', '10.0.0.7'],
   ['T plc.example', 'plc.example'],
   ['plc.example:7', 'plc.example:7'],
   ['tower', 'tower'],
@@ -376,6 +389,16 @@ test('DTR: &D2 hangs up, &D1 gives commands, &D0 is nothing; &C1 shows the conne
   expect(rig.modem.carrier).toBe(false);
   expect(rig.online().modem.carrier).toBe(true);
   expect(new Rig().type('AT&C0\r').modem.carrier).toBe(true);
+});
+
+test('DTR that drops ends a command line that was begun: what a program left there is not in the way of the next', () => {
+  const rig = new Rig(QUIET).type('left of data');
+  rig.happen(rig.modem.dtrDropped(rig.nowMs));
+  expect(rig.type('ATS0?\r').take()).toBe(`\r\n000\r\n${OK}`);
+  const kept = new Rig(QUIET).type('AT&D0\rATS');
+  kept.take();
+  kept.happen(kept.modem.dtrDropped(kept.nowMs));
+  expect(kept.type('0?\r').take()).toBe(`\r\n000\r\n${OK}`);
 });
 
 test('AT&W, ATZ, AT&F; a disk that is full is an ERROR and the line ends', () => {
