@@ -112,6 +112,14 @@ check 'serial ports: a 16550 by raw TCP: every byte, a Modbus frame is a segment
 check 'serial ports: a 16550 over two restarts under traffic and a kill: no byte lost, DTR and RTS never move' "$served served_restart" 300
 check 'serial ports: an adapter that is unplugged and plugged in again is offered again, its clients are told' "$served served_unplugged" 180
 check 'serial ports: they go with the configuration' "$served served_end"
+modes='. ./usbip-daemon.sh; . ./modes.sh;'
+check 'modes: two Ethernet modems on usbip ttys' "$modes modes_begin" 120
+check 'modes: a modem on a serial port: RING, ATA, DCD with the carrier, hung up by DTR' "$modes modes_app modem" 120
+check 'modes: PPP over two modems: one dials, one waits for the call, and the far end is hung up' "$modes modes_ppp" 180
+check 'modes: a TCP client connects and ends by DSR, or connects by DCD' "$modes modes_tcp_client" 180
+check 'modes: a pair of ports is a null modem: RTS, DTR, break, bytes, both ways' "$modes modes_pair" 120
+check 'modes: two masters on one line, a request at a time: each its own answers, none late' "$modes modes_arbitration" 180
+check 'modes: they go with the configuration' "$modes modes_end"
 network='. ./served-network.sh;'
 check 'network: TCP 950 without the right to it: said in one line, once' "$network served_ports_refused"
 check 'network: the drop-in of ttynpd(8) gives it, and no other capability' "$network served_ports_allowed"
