@@ -201,10 +201,14 @@ export function serveContract(one: ServeCase): void {
         const peers = await Promise.all(Array.from({ length: 10 }, () => one.host(server.tcpPorts)));
         await Promise.all(peers.flatMap(({ all }) => all.map((peer) => peer.close('reset'))));
       }
-      await until(() => server.clients.length === 0);
-      const { data } = await host(server);
-      data.send(Buffer.from('well'));
-      await until(() => line.received.toString().endsWith('well'));
+      // The last of them may have the port still: who comes then is closed, and tries again.
+      const isThrough = () => line.received.toString().endsWith('well');
+      while (!isThrough()) {
+        const { data, all } = await host(server);
+        data.send(Buffer.from('well'));
+        await until(() => isThrough() || all.some(({ ended }) => ended));
+      }
+      await until(() => server.clients.length === 1);
     });
 
     test('a device that is unplugged is told, once', async () => {

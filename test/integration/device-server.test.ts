@@ -282,9 +282,20 @@ describe('WAIT_OQUEUE', () => {
   });
 });
 
+/** A read may give several frames: a PORT_INIT's answer is 5 bytes, a NOTIFY 4, an OK 3. */
+function frames(received: Buffer): Buffer[] {
+  const cut: Buffer[] = [];
+  for (let at = 0; at < received.length; ) {
+    const end = at + ({ 44: 5, 38: 4 }[received[at] ?? 0] ?? 3);
+    cut.push(received.subarray(at, end));
+    at = end;
+  }
+  return cut;
+}
+
 /** A NOTIFY with this bit in its mask, which may have others: changes within 5 ms are one frame. */
 async function notified(command: RawPeer, bit: number): Promise<void> {
-  await command.until(() => command.segments.some((one) => one[0] === 0x26 && ((one[1] ?? 0) & bit) !== 0));
+  await command.until(() => frames(command.received).some((one) => one[0] === 0x26 && ((one[1] ?? 0) & bit) !== 0));
 }
 
 describe('break, lines, flush', () => {
