@@ -2,7 +2,7 @@
 import { accessSync, constants, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { packageVersion } from './api/version.js';
-import { type Clock, SystemClock } from './base/clock.js';
+import { type Clock, SystemClock, sleep } from './base/clock.js';
 import { Fault, messageOf } from './base/fault.js';
 import { loadConfig } from './config/load.js';
 import { ConfigFault } from './config/problems.js';
@@ -46,6 +46,9 @@ const BARRIER_MS = 5000;
 
 /** A controller that is busy is asked again by the helper. */
 const HELPER_MS = 10_000;
+
+/** What is offered listens when the service is ready, unless its device takes longer than this to be opened. */
+const READY_WAIT_MS = 1000;
 
 /** A clean end must be over within 5 s; this much of it may be spent on transmitting what applications wrote. */
 const STOP_DRAIN_MS = 3000;
@@ -140,7 +143,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     descriptorLimit(),
   );
   if (few) log.log('warn', few, { event: 'descriptors' });
-  supervisor.start();
+  const started = supervisor.start();
   // An earlier process's: names that nobody has are nobody's.
   if (!usbipHost) rmSync(join(config.runtimeDir, NAMES_FILE), { force: true });
   usbipHost?.settle();
@@ -158,6 +161,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   });
   sayStart(log, `${statusLine(supervisor)}, ${configFile}`, hand?.before);
   const stopped = untilStopped(supervisor, manager, log);
+  // Who is ordered after us connects at once; a device that does not answer keeps nobody waiting.
+  const waiting = new AbortController();
+  await Promise.race([started, stopped, sleep(clock, READY_WAIT_MS, waiting.signal).catch(() => {})]);
+  waiting.abort();
   manager.ready();
   const signal = await stopped;
   manager.stopping();

@@ -93,11 +93,14 @@ export class Supervisor implements DaemonControl {
     return this.#config;
   }
 
-  /** Makes all ports. When it returns every link exists, or its port says why not. */
-  start(): void {
+  /**
+   * Makes all ports. When it returns every link exists, or its port says why not; it resolves when each port that is offered has been
+   * tried once, and those that are not any more have been ended. Never rejects.
+   */
+  start(): Promise<unknown> {
     for (const tty of this.#config.ttys) this.#add(tty);
-    void this.#o.served.become(this.#config.serialPorts);
-    void this.#o.discovery.become(this.#config.discovery);
+    const { serialPorts, discovery } = this.#config;
+    return Promise.all([this.#o.served.become(serialPorts), this.#o.discovery.become(discovery)]);
   }
 
   /**

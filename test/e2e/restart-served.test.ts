@@ -126,6 +126,14 @@ test('bytes that a client sent before it closed, and the line had no room for, g
   await view(m, 'has no client', ({ clients }) => clients.length === 0);
 });
 
+test('what is offered listens when the service says that it is ready', async () => {
+  const tcpPort = await freePort();
+  const serialPorts = { 1: { device: makeLine().path, mode: 'tcp-server', tcpPort } };
+  await managed({ config: { ttys: {}, serialPorts } });
+  const peer = await dial(tcpPort);
+  expect(peer.ended).toBe(false);
+});
+
 test('who connects while no daemon runs waits, and is served by the next one', async () => {
   const tcpPort = await freePort();
   const { m, line } = await offered({ mode: 'tcp-server', tcpPort });
