@@ -184,12 +184,15 @@ export function serveContract(one: ServeCase): void {
     });
 
     listens('when a host goes the next one gets the port, and none of its bytes', async () => {
-      const { line, server } = await served({ busyHoldMs: 5000 });
+      const { line, server, events } = await served({ busyHoldMs: 5000 });
       const first = await host(server);
       first.data.send(Buffer.from('one'));
       await until(() => line.received.length === 3);
       for (const peer of first.all) await peer.close('reset');
       const second = await host(server);
+      // What the line says before is nobody's.
+      const connections = () => types(events).filter((type) => type === 'connected').length;
+      await until(() => connections() === first.all.length + second.all.length);
       line.send('two');
       expect((await second.data.take(3)).toString()).toBe('two');
       expect(server.clients).toHaveLength(1);

@@ -100,13 +100,11 @@ describe('clients that come and go', () => {
     'hundreds of them, at a port in mode %s',
     async (name) => {
       const ports = TCP_PORTS[name].map((port) => tcp[port]);
-      let times = 0;
+      const four = (n: number) =>
+        Promise.all(ports.flatMap((port) => [0, 1, 2, 3].map((i) => comesAndGoes(port, n + i))));
       await hood.floods(async () => {
-        times = await flood(500, (n) =>
-          Promise.all(ports.flatMap((port) => [0, 1, 2, 3].map((i) => comesAndGoes(port, n + i)))),
-        );
+        await flood(500, four, 25);
       });
-      expect(times * 4).toBeGreaterThan(100);
       await talksTo(name, ports[0] ?? 0);
     },
   );
@@ -261,7 +259,7 @@ describe('a UDP port', () => {
         }),
       );
     await hood.floods(async () => {
-      await flood(600, some);
+      await flood(600, some, 100);
       line.deaf = true;
       await flood(1500, some);
       line.deaf = false;

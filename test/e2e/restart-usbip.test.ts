@@ -101,7 +101,7 @@ test('a daemon killed 20 times under traffic: the application goes on, nothing i
   expect(helper.devices).toHaveLength(1);
   expect(down.missing).toBeLessThanOrEqual(20 * 4096);
   expect(up.missing).toBeLessThanOrEqual(20 * 16_384);
-});
+}, 120_000);
 
 test('a stop unplugs: the application is hung up, the device’s lines drop, and nothing is kept', async () => {
   const { m, helper } = await start();

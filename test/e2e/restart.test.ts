@@ -61,4 +61,4 @@ test('a daemon killed 20 times under traffic loses at most what was in hand, and
   // One read each time at the most.
   expect(down.missing).toBeLessThanOrEqual(20 * 4096);
   expect(up.missing).toBeLessThanOrEqual(20 * 16_384);
-});
+}, 120_000);

@@ -10,23 +10,30 @@ const LINE_BYTES_PER_MS = 92;
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/** Again and again until the time is over; resolves with how often. */
-export async function flood(ms: number, once: (n: number) => unknown): Promise<number> {
+/** Again and again until the time is over and it was done `atLeast` times, however busy the machine is; resolves with how often. */
+export async function flood(ms: number, once: (n: number) => unknown, atLeast = 0): Promise<number> {
   const end = performance.now() + ms;
   let n = 0;
-  for (; performance.now() < end; n++) {
+  for (; performance.now() < end || n < atLeast; n++) {
     await once(n);
     await turn();
   }
   return n;
 }
 
-/** Sends `bytes` for so long as there is room for them. Resolves with how many bytes there were. */
-export async function floodSocket(socket: Socket, ms: number, bytes: (n: number) => Uint8Array): Promise<number> {
+/** Sends `bytes` for so long as there is room for them, and until it is `enough`. Resolves with how many bytes there were. */
+export async function floodSocket(
+  socket: Socket,
+  ms: number,
+  bytes: (n: number) => Uint8Array,
+  enough = () => true,
+): Promise<number> {
   const before = socket.bytesWritten;
-  await flood(ms, (n) => {
+  const some = (n: number) => {
     if (!socket.destroyed && socket.writableLength < MOST_UNSENT) socket.write(bytes(n));
-  });
+  };
+  await flood(ms, some);
+  while (!enough()) await flood(10, some);
   return socket.bytesWritten - before;
 }
 
