@@ -376,14 +376,19 @@ export class Rfc2217Client {
     this.#outBytes = 0;
     if (this.#ended || this.#socket.destroyed || this.#socket.writableEnded) return;
     if (!this.#socket.write(bytes)) this.#pause('jammed', true);
-    this.#pull();
+    // The kernel may have taken all of it: no 'drain' follows then.
+    this.#catchUp();
   }
 
   /** Its TCP has room again. */
   #reads(): void {
     if (this.#ended) return;
     this.#pause('jammed', false);
-    for (const report of this.#untold.take()) this.report(report);
+    this.#catchUp();
+  }
+
+  #catchUp(): void {
+    if (this.#unread <= UNREAD_LIMIT) for (const report of this.#untold.take()) this.report(report);
     this.#pull();
   }
 
