@@ -6,14 +6,17 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { parse } from 'yaml';
 import { Child, CLI, cli, eventually, run, Whole } from '../support/e2e.js';
 import { Python } from '../support/e2e-python.js';
+import { freePorts } from '../support/free-ports.js';
 import { App } from '../support/rig.js';
 
 let whole: Whole;
 
 beforeAll(async () => {
+  // Let go of by a pause, and found again.
+  const [dataPort = 0, commandPort = 0] = await freePorts(2);
   whole = await Whole.start({
     ports: 2,
-    simulator: { unpaced: true },
+    simulator: { unpaced: true, dataPort, commandPort },
     tty: { disconnectDelay: '50ms', format: 115200 },
     ttys: { ttyNP1: { alias: 'gas-meter' } },
   });
@@ -110,39 +113,44 @@ describe('live', () => {
     expect((await watch.exit()).code).toBe(0);
   });
 
-  test('trace: bytes both ways, commands decoded, connects; --ascii, --output and --for', async () => {
+  test('trace --for ends by itself', async () => {
+    expect(await ttynp('trace', 'ttyNP1', '--for', '300ms')).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  test('trace: bytes both ways, commands decoded, connects; --ascii and --output', async () => {
     const output = join(whole.dir, 'trace.txt');
     const hex = live('trace', 'ttyNP1');
-    const ascii = live('trace', whole.path('gas-meter'), '--ascii', '--output', output, '--for', '2s');
-    await eventually('they look on', async () => existsSync(output) && (await traces('ttyNP1', hex)));
+    const ascii = live('trace', whole.path('gas-meter'), '--ascii', '--output', output);
+    const written = () => (existsSync(output) ? readFileSync(output, 'utf8') : '');
+    await eventually('they look on', () => traces('ttyNP1', () => hex.stdout, written));
+    const from = hex.stdout.length;
+    const fromAscii = written().length;
+    const said = () => hex.stdout.slice(from);
     const app = open('gas-meter');
     app.write('two\r\nlines');
     await app.readExactly(10);
     app.set({ baudRate: 2400 });
     await eventually('2400', () => whole.simulator.line(2).settings.baudRate === 2400);
     app.close();
-    await eventually('the end of it', () => /-> idle/.test(hex.stdout));
-    expect(hex.stdout).toContain('74 77 6f 0d 0a 6c 69 6e 65 73  |two..lines|');
-    expect(hex.stdout).toMatch(/PORT_INIT 115200,8N1 dtr=1 rts=1/);
-    expect(hex.stdout).toMatch(/PORT_INIT 2400,8N1/);
-    expect(hex.stdout).toMatch(/opened, 115200,8N1/);
+    await eventually('the end of it', () => /-> idle/.test(said()) && /-> idle/.test(written().slice(fromAscii)));
+    expect(said()).toContain('74 77 6f 0d 0a 6c 69 6e 65 73  |two..lines|');
+    expect(said()).toMatch(/PORT_INIT 115200,8N1 dtr=1 rts=1/);
+    expect(said()).toMatch(/PORT_INIT 2400,8N1/);
+    expect(said()).toMatch(/opened, 115200,8N1/);
     hex.signal('SIGINT');
     expect(await hex.exit()).toEqual({ code: 0, signal: null });
+    ascii.signal('SIGINT');
     expect(await ascii.exit()).toEqual({ code: 0, signal: null });
-    const written = readFileSync(output, 'utf8');
-    expect(written.match(/two\\r\\nlines/g)?.length).toBe(2);
+    expect(written().match(/two\\r\\nlines/g)?.length).toBe(2);
     expect(ascii.stdout).not.toContain('two');
   });
 
-  /** Whether the trace has begun: something of a short use of the port shows up. */
-  async function traces(tty: string, trace: Child): Promise<boolean> {
-    if (trace.stdout.includes('-> idle')) {
-      trace.stdout = '';
-      return true;
-    }
-    const view = await whole.port(tty);
-    if (view.state === 'idle') new App(whole.path(tty)).close();
-    return false;
+  /** Whether the traces have begun: each shows a short use of the port from its begin to its end, and no other use is under way. */
+  async function traces(tty: string, ...texts: (() => string)[]): Promise<boolean> {
+    const before = texts.map((text) => text().length);
+    new App(whole.path(tty)).close();
+    const shown = () => texts.every((text, i) => /idle -> [\s\S]*-> idle/.test(text().slice(before[i])));
+    return eventually('the use is shown', shown, 1000).catch(() => false);
   }
 });
 

@@ -94,7 +94,7 @@ test('the configuration leads elsewhere: the application stays, and the old devi
   await m.whole.portIs('is up', ({ state }) => state === 'up');
   app.write('there');
   expect((await app.readExactly(5)).toString()).toBe('there');
-  expect(await m.manager.store()).toHaveLength(5);
+  await eventually('the store has it', async () => (await m.manager.store()).length === 5);
 });
 
 test('the tty is configured no more: its application is hung up, and nothing of it stays', async () => {

@@ -155,7 +155,7 @@ test('an owner that nobody is: the port fails, its application is hung up, and a
   const next = open(m);
   next.write('mended');
   expect((await next.readExactly(6)).toString()).toBe('mended');
-  expect(await m.manager.store()).toHaveLength(5);
+  await eventually('the store has it', async () => (await m.manager.store()).length === 5);
 });
 
 test('SIGTERM and SIGHUP while it hands over change nothing', async () => {

@@ -10,25 +10,33 @@ export interface TrafficApp {
 }
 
 export interface Account {
-  /** Bytes that are missing between the records. */
+  /** Bytes of the records that did not arrive whole. */
   readonly missing: number;
 }
 
-/** Records of eight bytes, numbered from `first` on. */
+const RECORD_BYTES = 16;
+/** Bytes of the records at both ends of a loss, of which a part arrives. */
+export const CUT_RECORDS = 2 * RECORD_BYTES;
+/** A loss that begins and ends within records leaves two halves that look like one: its second number is not the first's then. */
+const checkOf = (n: number) => (Math.imul(n + 1, 0x9e37_79b1) >>> 0).toString(16).padStart(8, '0');
+
+/** Records, numbered from `first` on. */
 function numbered(first: number, count: number): Buffer {
-  return Buffer.from(Array.from({ length: count }, (_, i) => `${String(first + i).padStart(7, '0')}\n`).join(''));
+  const record = (n: number) => `${String(n).padStart(7, '0')}${checkOf(n)}\n`;
+  return Buffer.from(Array.from({ length: count }, (_, i) => record(first + i)).join(''));
 }
 
-/** Bytes that are missing between the records, and records that came twice or out of order. */
+/** Bytes of the records that did not arrive whole, and records that came twice or out of order. */
 function audit(bytes: Buffer): { missing: number; disorder: number; last: number } {
   let expected = 0;
   let missing = 0;
   let disorder = 0;
   const text = bytes.toString('latin1');
-  for (const { 0: digits } of text.matchAll(/\d{7}(?=\n)/g)) {
+  for (const [, digits, check] of text.matchAll(/(\d{7})([0-9a-f]{8})\n/g)) {
     const n = Number(digits);
+    if (checkOf(n) !== check) continue;
     if (n < expected) disorder++;
-    else missing += 8 * (n - expected);
+    else missing += RECORD_BYTES * (n - expected);
     expected = n + 1;
   }
   return { missing, disorder, last: expected - 1 };

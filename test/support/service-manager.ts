@@ -87,7 +87,7 @@ export class ServiceManagerStandIn {
     return this.#ask('signal', { name });
   }
 
-  /** Its exit code, or minus the number of the signal that ended it; null: nothing ran. */
+  /** The exit code of the last process, or minus the number of the signal that ended it; null: none has run. */
   async waitExit(): Promise<number | null> {
     return asCode(await this.#ask('wait-exit'));
   }

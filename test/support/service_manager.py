@@ -98,6 +98,7 @@ class Manager:
         self.path, self.command = path, command
         self.store = Store(limit)
         self.pid = 0
+        self.code = None  # of the last process that ended
         self.pidfd = -1
         self.stdin = -1
         self.outputs = {}
@@ -174,7 +175,7 @@ class Manager:
         for fd in list(self.outputs):
             self.read_output(fd)
         _, status = os.waitpid(self.pid, 0)
-        code = os.waitstatus_to_exitcode(status)
+        code = self.code = os.waitstatus_to_exitcode(status)
         poller.unregister(self.pidfd)
         os.close(self.pidfd)
         os.close(self.stdin)
@@ -295,7 +296,7 @@ def obey(manager, request):
     commands = {
         'start': lambda: answer(manager.start(env)),
         'signal': lambda: answer(manager.signal(signal.Signals[request['name']])),
-        'wait-exit': lambda: manager.on_exit(answer),
+        'wait-exit': lambda: manager.on_exit(lambda code: answer(manager.code if code is None else code)),
         'restart': lambda: restart(manager, env, answer),
         'kill9': lambda: kill9(manager, env, answer),
         'stop': lambda: stop(manager, answer),
