@@ -335,6 +335,11 @@ void channel_work(struct channel *c, uint32_t ready) {
 
   bool told_writable = ready & TTY_READY_OUT;
   bool parked = park_length(&c->parked[UP]) > 0;
+  if (parked && c->kind == TTY_PTY) {
+    // It is older than a flush that nobody has read of yet, and must not follow it into the PTY.
+    read_status(c);
+    parked = park_length(&c->parked[UP]) > 0;
+  }
   if (told_writable || retry_due(&c->up_retry, now) || c->up_retry.at == NEVER) channel_write_parked(c, told_writable);
   // The socket is not in the set while anything is parked: more is likely to be there than not.
   bool emptied = parked && park_length(&c->parked[UP]) == 0;

@@ -242,6 +242,8 @@ static void *run(void *argument) {
     int timeout = sleep_ms(p);
     pump_unlock(p);
     int n = epoll_wait(p->epoll_fd, events, BATCH, timeout);
+    // After a stop (SIGSTOP) it tells nothing of what happened meanwhile, which timers below would overtake.
+    if (n < 0) n = epoll_wait(p->epoll_fd, events, BATCH, 0);
     lock_by_thread(p);
     p->now = monotonic_ns();
     if (atomic_load(&p->asked_ns) != 0) atomic_store(&p->asked_ns, 0);

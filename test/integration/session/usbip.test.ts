@@ -80,6 +80,7 @@ test("DTR and RTS are the application's, and break has its length", async () => 
   await app.lines(0x0202);
   await until('RTS high', 3000, () => line.outputLines.rts);
   await app.line(0x4008);
+  await r.recorder.until(() => r.recorder.of('break').length === 1);
   await new Promise((resolve) => setTimeout(resolve, 300));
   await app.line(0x0008);
   await r.recorder.until(() => r.recorder.of('break').length === 2);

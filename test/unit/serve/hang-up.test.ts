@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { SystemClock } from '../../../src/base/clock.js';
 import { hangUp } from '../../../src/serve/hang-up.js';
 import { endsOfTests } from '../../support/leftovers.js';
 import { ManualClock } from '../../support/manual-clock.js';
@@ -30,7 +29,7 @@ async function connection(): Promise<{ near: Socket; far: Socket }> {
 test('what was written arrives, and the end behind it', async () => {
   const { near, far } = await connection();
   near.write(Buffer.alloc(20_000_000));
-  hangUp(near, new SystemClock());
+  hangUp(near, new ManualClock());
   let got = 0;
   far.on('data', (bytes) => {
     got += bytes.length;

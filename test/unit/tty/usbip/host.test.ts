@@ -172,7 +172,7 @@ test('a device that the kernel gives up is plugged again, with the same ports', 
   clock.advance(1);
   await turns();
   for (const fd of kernels.splice(0)) closeFd(fd);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => place.trouble() !== undefined);
   expect(place.trouble()).toMatch(/let go/);
   clock.advance(1000);
   await turns();
