@@ -110,6 +110,8 @@ static void *poller(void *data) {
   struct pollfd polled[2] = {{.fd = w->wake, .events = POLLIN}, {.fd = w->fd}};
   struct sample last;
   take_sample(w, &last);
+  // Whoever opened the port looked at it before: what has changed since then is no change to `last`.
+  if (w->sample_ms > 0) tell(w, LINE);
   int64_t due = now_ms() + w->sample_ms;
   while (!atomic_load(&w->stop)) {
     int64_t left = due - now_ms();
