@@ -17,7 +17,9 @@ export class DriverCalls {
     return done;
   }
 
-  end(): void {
+  /** What has not begun is not done. Resolves when the driver has answered what it was being asked. */
+  async end(): Promise<void> {
     this.#ended = true;
+    await this.#last;
   }
 }

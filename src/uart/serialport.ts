@@ -235,7 +235,7 @@ export class SerialPortUart implements Uart {
     this.#events = undefined;
     this.#waiter?.close();
     this.#fd = -1;
-    this.#calls.end();
+    void this.#calls.end();
     this.#closed = true;
     this.#unlock?.();
     this.#unlock = undefined;
@@ -290,7 +290,7 @@ export class SerialPortUart implements Uart {
 
   async close(): Promise<void> {
     this.#events = undefined;
-    this.#calls.end();
+    const idle = this.#calls.end();
     this.#waiter?.close();
     this.#waiter = undefined;
     const breaking = this.#output?.close() ?? false;
@@ -301,6 +301,8 @@ export class SerialPortUart implements Uart {
     const fd = this.#fd;
     this.#fd = -1;
     if (fd >= 0) {
+      // What it is doing still would come after the lines have fallen.
+      await idle;
       // A device that is gone has neither break nor lines to end.
       if (breaking) await quietly(endBreak(fd));
       if (!this.#virtual) await quietly(setModemBits(fd, 0, BOTH));

@@ -12,6 +12,7 @@
 #include <linux/serial.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,8 +84,11 @@ static int counters(struct state *s, struct serial_icounter_struct *count) {
 static pthread_mutex_t of_port[PORTS] = {[0 ... PORTS - 1] = PTHREAD_MUTEX_INITIALIZER};
 static pthread_rwlock_t of_settings[PORTS] = {[0 ... PORTS - 1] = PTHREAD_RWLOCK_INITIALIZER};
 
-static void ask_device(struct state *s, int port) {
-  while (now(&s->hangs) == port + 1) nanosleep(&(struct timespec){.tv_sec = 0, .tv_nsec = 2000000}, NULL);
+// Whether it hung.
+static bool ask_device(struct state *s, int port) {
+  bool hung = false;
+  for (; now(&s->hangs) == port + 1; hung = true) nanosleep(&(struct timespec){.tv_sec = 0, .tv_nsec = 2000000}, NULL);
+  return hung;
 }
 
 // Its number; -1: it is none.
@@ -124,11 +128,13 @@ int ioctl(int fd, unsigned long request, ...) {
   if (request == TIOCMIWAIT || request == TIOCGICOUNT || port < 0) return perform(s, fd, request, argument);
   if (request == TCSETS2) pthread_rwlock_wrlock(&of_settings[port]);
   pthread_mutex_lock(&of_port[port]);
-  if (request == TIOCMSET || request == TIOCMGET || request == TCSETS2) ask_device(s, port);
+  bool hung = (request == TIOCMSET || request == TIOCMGET || request == TCSETS2) && ask_device(s, port);
   int result = perform(s, fd, request, argument);
   int error = errno;
   pthread_mutex_unlock(&of_port[port]);
   if (request == TCSETS2) pthread_rwlock_unlock(&of_settings[port]);
+  // Of those who waited it is the last to go on, as the scheduler may have it.
+  if (hung) nanosleep(&(struct timespec){.tv_sec = 0, .tv_nsec = 50000000}, NULL);
   errno = error;
   return result;
 }
