@@ -13,7 +13,16 @@ export interface Clock {
   after(afterMs: number, fn: () => void): Timer;
 }
 
+/**
+ * A timer that fires so late shows that the process was stopped, or the machine. What came meanwhile is in the kernel still, since Node
+ * looks at its timers first.
+ */
+const STALL_MS = 10;
+
 export class SystemClock implements Clock {
+  /** Timers wait for what came, and those that are due after them wait behind them. */
+  #isBehind = false;
+
   now(): number {
     return performance.now();
   }
@@ -22,9 +31,27 @@ export class SystemClock implements Clock {
     return Date.now();
   }
 
+  /** After a stall `fn` is called when what came meanwhile has been heard: nobody gives up on an answer that is there. */
   after(afterMs: number, fn: () => void): Timer {
-    const handle = setTimeout(fn, afterMs);
-    return { cancel: () => clearTimeout(handle) };
+    const due = performance.now() + afterMs;
+    let late: NodeJS.Immediate | undefined;
+    const handle = setTimeout(() => {
+      if (!this.#isBehind && performance.now() - due < STALL_MS) {
+        fn();
+        return;
+      }
+      this.#isBehind = true;
+      late = setImmediate(() => {
+        this.#isBehind = false;
+        fn();
+      });
+    }, afterMs);
+    return {
+      cancel: () => {
+        clearTimeout(handle);
+        clearImmediate(late);
+      },
+    };
   }
 }
 

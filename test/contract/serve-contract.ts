@@ -13,7 +13,7 @@ import type { RawPeer } from '../support/raw-peer.js';
 import { SerialLine } from '../support/serial-line.js';
 
 export interface ServeParts {
-  readonly clock: SystemClock;
+  readonly clock: Clock;
   readonly uart: Uart;
   readonly address: string;
   /** 0: any free ones; else those of a server that was closed. Of one that connects by itself, those of its hosts. */

@@ -6,7 +6,7 @@ import { DEFAULT_SETTINGS } from '../../src/serial/line.js';
 import type { SharedPortOptions } from '../../src/serve/port-server.js';
 import { TcpServerPort } from '../../src/serve/tcp-server.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
-import { endsOfTests, sleep, holds as until } from '../support/leftovers.js';
+import { endsOfTests, sleep, stall, holds as until } from '../support/leftovers.js';
 import { RawPeer } from '../support/raw-peer.js';
 import { SerialLine } from '../support/serial-line.js';
 
@@ -86,7 +86,7 @@ const answersOf = (name: string) => Array.from({ length: TURNS }, (_, i) => `${n
 
 describe('one request at a time', () => {
   test('four masters: the device has one request at a time, each master its own answers', async () => {
-    const { slave, master } = await rig({ responseTimeoutMs: 1000, lateAnswers: 'discard' });
+    const { slave, master } = await rig({ responseTimeoutMs: 10_000, lateAnswers: 'discard' });
     const names = ['a', 'b', 'c', 'd'];
     const peers = await Promise.all(names.map(() => master()));
     await Promise.all(peers.map((peer, i) => asks(peer, names[i] ?? '')));
@@ -132,6 +132,18 @@ describe('one request at a time', () => {
     await until(() => other.received.includes(';'));
     expect(performance.now() - began).toBeGreaterThan(90);
     expect(server.arbitrated).toMatchObject({ timeouts: 1 });
+  });
+
+  test('an answer that came in time is none that is late, though the daemon itself was stopped meanwhile', async () => {
+    const { slave, server, master } = await rig({ responseTimeoutMs: 200, lateAnswers: 'discard' });
+    const one = await master();
+    one.send(Buffer.from('x?'));
+    await until(() => slave.requests.length === 1);
+    slave.line.send('x=1;');
+    stall(400);
+    await until(() => server.arbitrated?.timeouts !== 0 || one.received.includes(';'));
+    expect(one.received.toString('latin1')).toBe('x=1;');
+    expect(server.arbitrated).toMatchObject({ timeouts: 0 });
   });
 
   test('a master that leaves in the middle of its request, or before the answer, is no end of the others', async () => {

@@ -11,6 +11,11 @@ export async function holds(condition: () => boolean): Promise<void> {
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** The whole process waits, as one that was stopped, or whose machine was; nothing of it runs meanwhile but other threads. */
+export function stall(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
 /** Gives a list for what is to be done at the end of each test of the file. */
 export function endsOfTests(): (() => unknown)[] {
   const ends: (() => unknown)[] = [];
