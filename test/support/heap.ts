@@ -10,3 +10,8 @@ export function heapUsed(): number {
   if (typeof collect === 'function') collect();
   return process.memoryUsage().heapUsed;
 }
+
+/** And with it what lies beside the heap: buffers. Bytes. */
+export function memoryHeld(): number {
+  return heapUsed() + process.memoryUsage().external;
+}
