@@ -18,6 +18,11 @@ export class OwnLines {
     this.#failed = failed;
   }
 
+  /** They are as they were set last. */
+  get idle(): boolean {
+    return !this.#isAsking;
+  }
+
   /** Whatever they are now: of two in a row the first may still be on its way. */
   set(lines: OutputLines): void {
     this.#waiting.push(lines);

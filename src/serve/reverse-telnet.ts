@@ -128,8 +128,9 @@ export class ReverseTelnetPort implements PortServer {
     const listeners = listener === undefined ? [] : [listener];
     this.#endBreak();
     this.#line.stopInput();
-    const isReady = () => (this.#console?.telnet.unsent ?? 0) === 0;
-    if (!(await soon(this.#o.clock, atMostMs, isReady))) this.#console?.socket.destroy(new Error(NOT_READ));
+    const isRead = () => (this.#console?.telnet.unsent ?? 0) === 0;
+    await soon(this.#o.clock, atMostMs, () => this.#lines.idle && isRead());
+    if (!isRead()) this.#console?.socket.destroy(new Error(NOT_READ));
     this.#end();
     const leaving = new Leaving();
     const client = this.#console && keptOf(this.#console, leaving);

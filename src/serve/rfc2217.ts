@@ -19,6 +19,7 @@ import {
 } from './handover.js';
 import { LineOutput } from './line-output.js';
 import { Listener } from './listener.js';
+import { OwnLines } from './own-lines.js';
 import { Packing } from './packing.js';
 import type { PortEvent, PortServer, PortServerOptions, ServedClient } from './port-server.js';
 import { Rfc2217Client } from './rfc2217-client.js';
@@ -46,6 +47,7 @@ const DOWN: OutputLines = { dtr: false, rts: false };
 export class Rfc2217Port implements PortServer {
   readonly #options: Rfc2217Options;
   readonly #uart: Uart;
+  readonly #lines: OwnLines;
   readonly #output: LineOutput;
   readonly #packing: Packing | undefined;
   readonly #listener: Listener;
@@ -59,6 +61,7 @@ export class Rfc2217Port implements PortServer {
   constructor(options: Rfc2217Options) {
     this.#options = options;
     this.#uart = options.uart;
+    this.#lines = new OwnLines(options.uart, (error) => this.#note(error));
     this.#output = new LineOutput(options.uart, options.clock);
     this.#packing = options.packing && new Packing(options.packing, options.clock);
     this.#waiting = new WaitingRoom(options.clock, options.busyHoldMs ?? 500);
@@ -131,7 +134,9 @@ export class Rfc2217Port implements PortServer {
     this.#packing?.pause();
     this.#output.stopWaiting();
     this.#client?.stop();
-    if (!(await soon(this.#options.clock, atMostMs, () => this.#client?.idle !== false))) this.#client?.end(NOT_READ);
+    const isIdle = () => this.#client?.idle !== false;
+    await soon(this.#options.clock, atMostMs, () => this.#lines.idle && isIdle());
+    if (!isIdle()) this.#client?.end(NOT_READ);
     this.#closed = true;
     const leaving = new Leaving();
     const client = this.#client?.handOver(leaving);
@@ -207,7 +212,7 @@ export class Rfc2217Port implements PortServer {
   #admit(socket: Socket, peer: string): void {
     const { aliveCheckMs = DEFAULT_ALIVE_MS } = this.#options;
     if (aliveCheckMs > 0) socket.setKeepAlive(true, aliveCheckMs);
-    this.#uart.request({ type: 'lines', lines: this.#takenLines }).catch((error: unknown) => this.#note(error));
+    this.#lines.set(this.#takenLines);
     this.#tell({ type: 'connected', kind: 'data', peer: this.#newClient(socket, peer).place });
   }
 

@@ -165,7 +165,7 @@ export class TcpClientPort implements PortServer {
     this.#line.stopInput();
     // Those are not to be gone on with.
     for (const { socket } of this.#connections) if (socket.writableEnded) socket.destroy();
-    const isReady = () => this.#connections.every(({ intake }) => intake.unsent === 0);
+    const isReady = () => this.#lines.idle && this.#connections.every(({ intake }) => intake.unsent === 0);
     if (!(await soon(this.#o.clock, atMostMs, isReady)))
       for (const { socket, intake } of this.#connections) if (intake.unsent > 0) socket.destroy(new Error(NOT_READ));
     this.#closed = true;

@@ -167,7 +167,9 @@ export class TcpServerPort implements PortServer {
     this.#line.stopInput();
     this.#commands?.stop();
     const isReady = () =>
-      this.#commands?.idle !== false && [...this.#clients].every(({ intake }) => intake.unsent === 0);
+      this.#lines.idle &&
+      this.#commands?.idle !== false &&
+      [...this.#clients].every(({ intake }) => intake.unsent === 0);
     if (!(await soon(this.#options.clock, atMostMs, isReady))) {
       this.#commands?.endBusy();
       for (const { socket, intake } of [...this.#clients]) if (intake.unsent > 0) socket.destroy(new Error(NOT_READ));
