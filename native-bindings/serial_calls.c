@@ -5,14 +5,22 @@
 #include "module.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "errno.h"
 #include "serial_port.h"
 #include "termios2.h"
+
+// Of timer_create(2); not every <signal.h> has it.
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
 
 struct call {
   napi_async_work work;
@@ -106,8 +114,37 @@ static int perform_untransmitted(struct call *call) {
   return named(call, "TIOCOUTQ", RETRY(ioctl(call->fd, TIOCOUTQ, &queued))) == -1 ? -1 : queued;
 }
 
+#define SENDING_MS 100
+
+// A break and a drain wait until all has been transmitted: what an adapter behind USB has in its own buffer too, which CTS or XOFF may
+// hold for ever, and which no flush drops. So a signal ends the wait: again and again, since one may come before it begins.
+// Returns 1, or 0 where it took too long: nothing has been done then.
+static int when_sent(struct call *call, unsigned long request, unsigned long argument, const char *name) {
+  sigset_t waking;
+  sigset_t before;
+  timer_t timer;
+  struct sigevent event;
+  memset(&event, 0, sizeof event);
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = serial_waking_signal();
+  event.sigev_notify_thread_id = gettid();
+  if (timer_create(CLOCK_MONOTONIC, &event, &timer) == -1) return named(call, "timer_create", -1);
+  sigemptyset(&waking);
+  sigaddset(&waking, event.sigev_signo);
+  pthread_sigmask(SIG_UNBLOCK, &waking, &before);
+  struct itimerspec due = {.it_value.tv_nsec = SENDING_MS * 1000000L, .it_interval.tv_nsec = 10 * 1000000L};
+  timer_settime(timer, 0, &due, NULL);
+  int result = ioctl(call->fd, request, argument);
+  int error = errno;
+  timer_delete(timer);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  errno = error;
+  if (result == 0) return 1;
+  return error == EINTR ? 0 : named(call, name, -1);
+}
+
 static int perform_begin_break(struct call *call) {
-  return named(call, "TIOCSBRK", RETRY(ioctl(call->fd, TIOCSBRK)));
+  return when_sent(call, TIOCSBRK, 0, "TIOCSBRK");
 }
 
 static int perform_end_break(struct call *call) {
@@ -115,11 +152,11 @@ static int perform_end_break(struct call *call) {
 }
 
 // TCSBRK with an argument other than 0 is tcdrain(3). It is for what the driver's queue does not count: where something was written
-// meanwhile, it would wait for that, for ever where CTS or XOFF holds it, and four of these are all the threads there are.
+// meanwhile, it would only wait.
 static int perform_drain(struct call *call) {
   int queued = 0;
   if (RETRY(ioctl(call->fd, TIOCOUTQ, &queued)) == 0 && queued > 0) return 0;
-  return named(call, "TCSBRK", RETRY(ioctl(call->fd, TCSBRK, 1)));
+  return when_sent(call, TCSBRK, 1, "TCSBRK");
 }
 
 static void in_pool(napi_env env, void *data) {

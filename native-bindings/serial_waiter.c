@@ -37,7 +37,7 @@ struct waiter {
   bool running;
   atomic_bool stop;
   atomic_bool modem_ended;
-  atomic_bool modem_waits;  // TIOCMIWAIT works: nobody need ask for the lines
+  atomic_bool modem_waits;  // TIOCMIWAIT works: else whoever asks for the lines is told to, at each sample
   atomic_int wanted;
   atomic_int pending;
   napi_threadsafe_function tell;
@@ -70,15 +70,12 @@ static void told_last(napi_env env, void *data, void *hint) {
 
 struct sample {
   double counters[SERIAL_COUNTERS];
-  int lines;
 };
 
+// Never TIOCMGET: a device that does not answer it would hold up whoever ends the waiter.
 static void take_sample(struct waiter *w, struct sample *s) {
   memset(s, 0, sizeof *s);
   if (serial_counters(w->fd, s->counters) == -1) memset(s->counters, 0, sizeof s->counters);
-  if (atomic_load(&w->modem_waits)) return;
-  int bits = 0;
-  if (RETRY(ioctl(w->fd, TIOCMGET, &bits)) == 0) s->lines = bits & MODEM_INPUTS;
 }
 
 static int64_t now_ms(void) {
@@ -120,20 +117,15 @@ static void *poller(void *data) {
     atomic_fetch_and(&w->wanted, ~(what & (READABLE | WRITABLE)));
     if (w->sample_ms > 0 && polled[1].fd >= 0 && now_ms() >= due) {
       struct sample present;
-      bool waited = atomic_load(&w->modem_waits);
       take_sample(w, &present);
-      if (waited) last.lines = present.lines;
-      if (memcmp(&last, &present, sizeof last) != 0) what |= LINE;
+      bool may_have_changed = w->has_modem && !atomic_load(&w->modem_waits);
+      if (may_have_changed || memcmp(&last, &present, sizeof last) != 0) what |= LINE;
       last = present;
       due = now_ms() + w->sample_ms;
     }
     if (what != 0) tell(w, what);
   }
   return NULL;
-}
-
-static int waking_signal(void) {
-  return SIGRTMIN + 9;
 }
 
 static void woken(int number) {
@@ -144,7 +136,13 @@ static void install_handler(void) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = woken;  // without SA_RESTART: the ioctl ends with EINTR
-  sigaction(waking_signal(), &action, NULL);
+  sigaction(SIGRTMIN + 9, &action, NULL);
+}
+
+int serial_waking_signal(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, install_handler);
+  return SIGRTMIN + 9;
 }
 
 static void *modem(void *data) {
@@ -163,7 +161,7 @@ static int start_thread(pthread_t *thread, void *(*run)(void *), struct waiter *
   sigset_t blocked;
   sigset_t before;
   sigfillset(&blocked);
-  if (wakeable) sigdelset(&blocked, waking_signal());
+  if (wakeable) sigdelset(&blocked, serial_waking_signal());
   pthread_sigmask(SIG_SETMASK, &blocked, &before);
   int error = pthread_create(thread, NULL, run, w);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -190,7 +188,7 @@ static void stop(struct waiter *w) {
   if (w->has_modem) {
     // A signal that comes just before the thread enters the ioctl is lost; the next one is not.
     while (!atomic_load(&w->modem_ended)) {
-      pthread_kill(w->modem, waking_signal());
+      pthread_kill(w->modem, serial_waking_signal());
       nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
     }
     pthread_join(w->modem, NULL);
@@ -211,8 +209,7 @@ static void forgotten(napi_env env, void *data, void *hint) {
 }
 
 static int start(struct waiter *w) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, install_handler);
+  serial_waking_signal();
   int error = start_thread(&w->poller, poller, w, false);
   if (error != 0) {
     release(w);

@@ -115,20 +115,20 @@ export function setRs485(fd: number, options: Rs485Options | undefined): void {
 }
 
 /**
- * Begins a break, which the kernel does when everything has been transmitted: call it when the driver's queue is empty, or
- * it occupies a thread of the pool until then. Rejects with a SystemError.
+ * Begins a break, which the kernel does when everything has been transmitted, what an adapter has in its own buffer too. Resolves with
+ * false where that takes long: none has begun then. Rejects with a SystemError.
  */
-export async function beginBreak(fd: number): Promise<void> {
-  await binding.beginBreak(fd);
+export async function beginBreak(fd: number): Promise<boolean> {
+  return (await binding.beginBreak(fd)) === 1;
 }
 
 export async function endBreak(fd: number): Promise<void> {
   await binding.endBreak(fd);
 }
 
-/** tcdrain(3), for what the driver's queue does not count. See beginBreak. */
-export async function drainPort(fd: number): Promise<void> {
-  await binding.drainSerialPort(fd);
+/** tcdrain(3), for what the driver's queue does not count. Resolves with false where it takes long. */
+export async function drainPort(fd: number): Promise<boolean> {
+  return (await binding.drainSerialPort(fd)) === 1;
 }
 
 /** What is there now, up to the size of `into`: 0 where nothing is, 'end' where the port was hung up. */

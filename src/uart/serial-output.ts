@@ -2,7 +2,7 @@
 // the last bit has left. Never waits in a call: where the kernel would, it is asked again later, or on another thread. So what the
 // driver has is known as of the last look; it may be less meanwhile, never more.
 import type { Clock, Timer } from '../base/clock.js';
-import { beginBreak, drainPort, endBreak, untransmittedBytes, writeNow } from '../native/serial-port.js';
+import { beginBreak, drainPort, endBreak, isSystemError, untransmittedBytes, writeNow } from '../native/serial-port.js';
 import { type LineSettings, lineTimeMs } from '../serial/line.js';
 import { ByteQueue } from './byte-queue.js';
 import type { UartState } from './uart.js';
@@ -24,6 +24,8 @@ export interface OutputOptions {
 const CAPACITY = 4096;
 /** Of a break that waits for the driver's queue: beyond the time that it should take. A held transmitter refuses it then. */
 const BREAK_GRACE_MS = 1000;
+/** What a UART or an adapter may have in a buffer of its own. */
+const FIFO_BYTES = 256;
 const LONGEST_LOOK_MS = 250;
 /** Who asks for the queue again and again has it looked at so often. */
 const FRESH_MS = 10;
@@ -51,6 +53,12 @@ export class SerialOutput {
   #lastLeft = 0;
   #standingMs = 0;
   #break: 'off' | 'waiting' | 'on' = 'off';
+  /** Counts what was asked about breaks: who waits for one knows whether it is the one that is wanted still. */
+  #breakRound = 0;
+  /** The driver begins and ends them in order, beside what else it is asked: a begin waits for the transmitter. */
+  #breakCalls: Promise<unknown> = Promise.resolve();
+  /** From before a begin until after an end. */
+  #mayBreak = false;
   #endWait: (() => void) | undefined;
   #closed = false;
 
@@ -65,17 +73,18 @@ export class SerialOutput {
     if (stopped) this.#held.add('host');
     if (breaking) this.#held.add('break');
     this.#break = breaking ? 'on' : 'off';
+    this.#mayBreak = breaking;
     this.#busy = true;
     this.#options.wantWritable();
     this.#lookLater();
   }
 
   /** Does no more, and leaves the driver as it is. A break that waits for it has not begun. */
-  handOver(): Pick<UartState, 'output' | 'stopped' | 'breaking'> {
+  handOver(): Pick<UartState, 'output' | 'stopped' | 'breaking' | 'mayBreak'> {
     const output = this.#queue.peek(this.#queue.length);
     const breaking = this.#break === 'on';
-    this.close();
-    return { output, stopped: this.#held.has('host'), breaking };
+    void this.close();
+    return { output, stopped: this.#held.has('host'), breaking, mayBreak: this.#mayBreak && !breaking };
   }
 
   /** At least 1 until the transmitter is known to be empty: what an adapter has in its own buffer no driver counts. */
@@ -141,51 +150,72 @@ export class SerialOutput {
   async beginBreak(): Promise<boolean> {
     if (this.#break !== 'off') return true;
     this.#break = 'waiting';
+    const round = ++this.#breakRound;
+    const isWanted = () => this.#breakRound === round && !this.#closed;
     this.hold('break', true);
     let left = await this.#ask();
-    const until = this.#options.clock.now() + lineTimeMs(this.#options.settings(), left) + BREAK_GRACE_MS;
-    while (this.#waitsForBreak && left > 0 && this.#options.clock.now() < until) {
+    const until = this.#options.clock.now() + lineTimeMs(this.#options.settings(), left + FIFO_BYTES) + BREAK_GRACE_MS;
+    let begun: 'begun' | 'held' | 'failed' = 'held';
+    for (;;) {
+      if (isWanted() && left === 0) begun = await this.#begin(isWanted);
+      if (!isWanted() || begun !== 'held' || this.#options.clock.now() >= until) break;
       await this.#wait(5);
       left = await this.#ask();
     }
-    // Ended meanwhile: it was none then.
-    if (!this.#waitsForBreak) return true;
-    const begun = left === 0 && (await succeeds(beginBreak(this.#fd)));
-    if (this.#closed) return true;
-    if (!begun) {
-      this.#break = 'off';
-      this.hold('break', false);
-      return false;
-    }
-    if (this.#waitsForBreak) this.#break = 'on';
-    else await endBreak(this.#fd);
-    return true;
+    // Ended meanwhile: whoever did that ends what has begun.
+    if (!isWanted()) return true;
+    this.#break = begun === 'begun' ? 'on' : 'off';
+    if (begun !== 'begun') this.hold('break', false);
+    return begun === 'begun';
   }
 
-  get #waitsForBreak(): boolean {
-    return this.#break === 'waiting' && !this.#closed;
+  #begin(isWanted: () => boolean): Promise<'begun' | 'held' | 'failed'> {
+    return this.#inTurn(async () => {
+      if (!isWanted()) return 'held';
+      this.#mayBreak = true;
+      try {
+        if (await beginBreak(this.#fd)) return 'begun';
+      } catch (error) {
+        if (!isSystemError(error)) throw error;
+        this.#mayBreak = false;
+        return 'failed';
+      }
+      this.#mayBreak = false;
+      return 'held';
+    });
   }
 
   /** Rejects where the port is gone. */
   async endBreak(): Promise<boolean> {
-    const was = this.#break;
     this.#break = 'off';
+    const round = ++this.#breakRound;
     this.#endWait?.();
     try {
-      if (was === 'on') await endBreak(this.#fd);
+      await this.#inTurn(async () => {
+        if (!this.#mayBreak || this.#closed) return;
+        await endBreak(this.#fd);
+        this.#mayBreak = false;
+      });
     } finally {
-      this.hold('break', false);
+      if (this.#breakRound === round) this.hold('break', false);
     }
     return true;
   }
 
-  /** Returns whether a break was on, or about to be. */
-  close(): boolean {
+  #inTurn<T>(call: () => Promise<T>): Promise<T> {
+    const done = this.#breakCalls.then(call);
+    this.#breakCalls = done.catch(() => {});
+    return done;
+  }
+
+  /** Resolves when the driver begins and ends no break any more, with whether one may be on. */
+  async close(): Promise<boolean> {
     this.#closed = true;
     this.#timer?.cancel();
     this.#endWait?.();
     this.#queue.clear();
-    return this.#break !== 'off';
+    await this.#breakCalls;
+    return this.#mayBreak;
   }
 
   #give(bytes: Uint8Array): number {
@@ -260,11 +290,19 @@ export class SerialOutput {
 
   async #isEmpty(): Promise<boolean> {
     const left = await this.#ask();
-    this.#standingMs = left > 0 && left === this.#lastLeft ? Math.min(STANDING_LOOK_MS, 2 * this.#standingMs + 1) : 0;
+    const longerMs = Math.min(STANDING_LOOK_MS, 2 * this.#standingMs + 1);
+    this.#standingMs = left > 0 && left === this.#lastLeft ? longerMs : 0;
     this.#lastLeft = left;
     if (left > 0 || this.#closed) return false;
-    if (this.#options.hasTransmitter) await succeeds(drainPort(this.#fd));
-    return true;
+    if (!this.#options.hasTransmitter || (await this.#hasSent())) return true;
+    // The UART or the adapter has something still, and may hold it back.
+    this.#standingMs = longerMs;
+    return false;
+  }
+
+  /** Whoever is gone has nothing to send. */
+  #hasSent(): Promise<boolean> {
+    return drainPort(this.#fd).catch(() => true);
   }
 
   #wait(ms: number): Promise<void> {
@@ -278,11 +316,4 @@ export class SerialOutput {
       this.#endWait = done;
     });
   }
-}
-
-function succeeds(call: Promise<void>): Promise<boolean> {
-  return call.then(
-    () => true,
-    () => false,
-  );
 }

@@ -36,6 +36,7 @@ import { LineWatch } from './line-watch.js';
 import { LOCK_DIRECTORY, lockPort } from './lock-file.js';
 import {
   freeLine,
+  giveUpPort,
   openFault,
   quietly,
   readLines,
@@ -180,6 +181,10 @@ export class SerialPortUart implements Uart {
       }
       this.#want();
     } catch (error) {
+      if (kept !== undefined && this.#fd >= 0) {
+        this.#fd = -1;
+        await giveUpPort(kept.fd);
+      }
       await this.close();
       throw openFault(device, error);
     }
@@ -225,6 +230,12 @@ export class SerialPortUart implements Uart {
     this.#outputLines = state.outputLines;
     this.#modemLines = state.modemLines;
     this.#counters = state.counters;
+    this.#stopped = state.stopped;
+    // What waited for the device when the process before left was done after it, or not.
+    const inForce = await readTermios(this.#unlessClosed(fd));
+    if (!this.#virtual && !isCarried(this.#settings, inForce))
+      await applyTermios(this.#unlessClosed(fd), rawTermios(inForce, this.#settings, this.#counters !== undefined));
+    if (state.mayBreak) await quietly(endBreak(this.#unlessClosed(fd)));
   }
 
   handOver(): KeptUart | undefined {
@@ -293,7 +304,7 @@ export class SerialPortUart implements Uart {
     const idle = this.#calls.end();
     this.#waiter?.close();
     this.#waiter = undefined;
-    const breaking = this.#output?.close() ?? false;
+    const breaking = this.#output?.close();
     this.#output = undefined;
     this.#input?.close();
     this.#input = undefined;
@@ -304,13 +315,19 @@ export class SerialPortUart implements Uart {
       // What it is doing still would come after the lines have fallen.
       await idle;
       // A device that is gone has neither break nor lines to end.
-      if (breaking) await quietly(endBreak(fd));
+      if (await breaking) await quietly(endBreak(fd));
       if (!this.#virtual) await quietly(setModemBits(fd, 0, BOTH));
+      if (this.#stopped) {
+        // Somebody else may have it open still: then it stays stopped for whoever opens it next. What is queued is not to leave.
+        await quietly(flushQueues(fd, 'both'));
+        await quietly(runTransmitter(fd, true));
+      }
       await quietly(closeSerialPort(fd));
     }
     this.#unlock?.();
     this.#unlock = undefined;
     this.#outputLines = LINES_DOWN;
+    this.#stopped = false;
   }
 
   /**

@@ -34,6 +34,8 @@ export interface UartState {
   /** The transmitter was stopped by a request. */
   readonly stopped: boolean;
   readonly breaking: boolean;
+  /** The driver waited with a break that nobody asks for any more, or is to be asked for again: it may have begun after all. */
+  readonly mayBreak?: boolean;
   /** Of the driver, where it counts: what is new since then is told. */
   readonly counters:
     | Readonly<Record<'parity' | 'framing' | 'overrun' | 'bufferOverrun' | 'breaks', number>>

@@ -37,6 +37,10 @@ struct state {
   int32_t rs485;      // flags
   int32_t refuses;    // cflag bits that the driver does not know: it takes them out
   int32_t hangs;      // one more than the number of the PTY whose device answers nothing
+  int32_t holds;      // an adapter has bytes in its own buffer and CTS holds it: TCSBRK and TIOCSBRK wait for it
+  int32_t held;       // threads that wait so now
+  int32_t no_miwait;  // TIOCMIWAIT is not known, as to cp210x
+  int32_t breaking;   // the line is in a break
 };
 
 static struct state *state(void) {
@@ -116,6 +120,18 @@ ssize_t write(int fd, const void *from, size_t length) {
   return result;
 }
 
+// tty_wait_until_sent(): under no lock, as long as it takes; a signal ends it.
+static int wait_until_sent(struct state *s) {
+  int result = 0;
+  __atomic_add_fetch(&s->held, 1, __ATOMIC_SEQ_CST);
+  while (now(&s->holds) && result == 0) {
+    if (nanosleep(&(struct timespec){.tv_sec = 0, .tv_nsec = 2000000}, NULL) == -1) result = -1;
+  }
+  __atomic_sub_fetch(&s->held, 1, __ATOMIC_SEQ_CST);
+  if (result == -1) errno = EINTR;
+  return result;
+}
+
 static int perform(struct state *s, int fd, unsigned long request, void *argument);
 
 int ioctl(int fd, unsigned long request, ...) {
@@ -126,6 +142,7 @@ int ioctl(int fd, unsigned long request, ...) {
   struct state *s = state();
   int port = port_of(fd);
   if (request == TIOCMIWAIT || request == TIOCGICOUNT || port < 0) return perform(s, fd, request, argument);
+  if ((request == TCSBRK || request == TIOCSBRK) && wait_until_sent(s) == -1) return -1;
   if (request == TCSETS2) pthread_rwlock_wrlock(&of_settings[port]);
   pthread_mutex_lock(&of_port[port]);
   bool hung = (request == TIOCMSET || request == TIOCMGET || request == TCSETS2) && ask_device(s, port);
@@ -149,14 +166,20 @@ static int perform(struct state *s, int fd, unsigned long request, void *argumen
       s->sets++;
       return 0;
     case TIOCMIWAIT:
+      if (now(&s->no_miwait)) {
+        errno = ENOTTY;
+        return -1;
+      }
       return wait_for_change(s);
     case TIOCGICOUNT:
       return counters(s, argument);
     case TIOCSBRK:
       s->breaks++;
+      s->breaking = 1;
       return 0;
     case TIOCCBRK:
       s->breaks_ended++;
+      s->breaking = 0;
       return 0;
     case TIOCOUTQ:
       *(int *)argument = now(&s->queued);
