@@ -14,6 +14,7 @@ import type { Uart } from '../uart/uart.js';
 import type { KeptRfc2217Client, Leaving } from './handover.js';
 import type { LineOutput } from './line-output.js';
 import type { PortTrace } from './port-trace.js';
+import { TurnWriter } from './turn-writer.js';
 import { UntoldReports } from './untold-reports.js';
 
 export type Rfc2217ClientEvent =
@@ -64,10 +65,7 @@ export class Rfc2217Client {
   #waitsForBreak = false;
   /** Data between two escapes and the like: written in one piece, since whoever sends a frame wants no gap in it. */
   #run: Uint8Array[] = [];
-  /** For the socket: what comes in one turn of the event loop goes in one segment. */
-  #out: Uint8Array[] = [];
-  #outBytes = 0;
-  #flushing: NodeJS.Immediate | undefined;
+  readonly #turn = new TurnWriter((bytes) => this.#toSocket(bytes));
   /** Why nothing more is taken from the line. */
   readonly #paused = new Set<'jammed' | 'suspended'>();
   /** Until the client reads again. */
@@ -121,7 +119,7 @@ export class Rfc2217Client {
   /** Begins nothing any more: what its engine says is kept. */
   stop(): void {
     this.#stopped = true;
-    if (this.#outBytes > 0) this.#flush();
+    this.#turn.flush();
   }
 
   get idle(): boolean {
@@ -183,9 +181,9 @@ export class Rfc2217Client {
     if (this.#ended) return;
     this.#sent += bytes.length;
     const { packets } = this.#o;
-    if (packets && this.#outBytes > 0) this.#flush();
-    this.#send(escapeData(bytes));
-    if (packets) this.#flush();
+    if (packets) this.#turn.flush();
+    this.#turn.add(escapeData(bytes));
+    if (packets) this.#turn.flush();
   }
 
   report(report: LineReport): void {
@@ -205,9 +203,8 @@ export class Rfc2217Client {
     this.#ended = true;
     this.#outputs = [];
     this.#next = 0;
-    this.#out = [];
+    this.#turn.drop();
     this.#closing?.cancel();
-    clearImmediate(this.#flushing);
     this.#socket.destroy();
     this.#paused.clear();
     this.#o.uart.resumeInput();
@@ -302,7 +299,7 @@ export class Rfc2217Client {
   #performNow(output: Exclude<ServerOutput, { type: 'request' }>): void {
     switch (output.type) {
       case 'write':
-        this.#send(output.bytes);
+        this.#turn.add(output.bytes);
         return;
       case 'data':
         this.#received += output.bytes.length;
@@ -354,26 +351,14 @@ export class Rfc2217Client {
   // to the network
 
   get #unread(): number {
-    return this.#outBytes + this.#socket.writableLength;
+    return this.#turn.waiting + this.#socket.writableLength;
   }
 
   #sendAll(outputs: readonly ServerOutput[]): void {
-    for (const output of outputs) if (output.type === 'write') this.#send(output.bytes);
+    for (const output of outputs) if (output.type === 'write') this.#turn.add(output.bytes);
   }
 
-  #send(bytes: Uint8Array): void {
-    this.#out.push(bytes);
-    this.#outBytes += bytes.length;
-    this.#flushing ??= setImmediate(() => this.#flush());
-  }
-
-  #flush(): void {
-    clearImmediate(this.#flushing);
-    this.#flushing = undefined;
-    const [first = new Uint8Array(0), ...more] = this.#out;
-    const bytes = more.length === 0 ? first : Buffer.concat(this.#out);
-    this.#out = [];
-    this.#outBytes = 0;
+  #toSocket(bytes: Uint8Array): void {
     if (this.#ended || this.#socket.destroyed || this.#socket.writableEnded) return;
     if (!this.#socket.write(bytes)) this.#pause('jammed', true);
     // The kernel may have taken all of it: no 'drain' follows then.

@@ -48,6 +48,7 @@ import {
 import { SerialInput } from './serial-input.js';
 import { SerialOutput } from './serial-output.js';
 import { asUart, isCarried, isPossible, rawTermios } from './serial-settings.js';
+import { Standstill } from './standstill.js';
 import type { KeptUart, Uart, UartEvents, UartState } from './uart.js';
 
 export interface SerialPortOptions {
@@ -80,8 +81,7 @@ export class SerialPortUart implements Uart {
   #virtual = true;
   #counters: LineCounters | undefined;
   #paused = false;
-  /** What is being changed while no byte may move. */
-  #stills = 0;
+  #standstill: Standstill | undefined;
   #stopped = false;
   #calls = new DriverCalls();
   #closed = false;
@@ -120,7 +120,6 @@ export class SerialPortUart implements Uart {
     const { device, rs485, clock } = this.#options;
     this.#closed = false;
     this.#calls = new DriverCalls();
-    this.#stills = 0;
     this.#fd = kept?.fd ?? -1;
     try {
       const real = realDevice(device, kept?.fd);
@@ -152,6 +151,7 @@ export class SerialPortUart implements Uart {
         drained: () => this.#events?.drained(),
         failed: (error) => this.#failed(error),
       });
+      this.#standstill = new Standstill(calls, [this.#output, this.#input]);
       const lines = new LineWatch(
         fd,
         calls,
@@ -255,18 +255,19 @@ export class SerialPortUart implements Uart {
 
   async request(request: LineRequest): Promise<boolean> {
     const output = this.#output;
-    if (this.#events === undefined || output === undefined) return false;
+    const standstill = this.#standstill;
+    if (this.#events === undefined || output === undefined || standstill === undefined) return false;
     const calls = this.#calls;
     try {
       switch (request.type) {
         case 'settings':
-          return await this.#still(() => this.#apply(request.settings, request.lines));
+          return await standstill.during(() => this.#apply(request.settings, request.lines));
         case 'lines':
           return (await calls.run(() => this.#setLines(request.lines))) ?? false;
         case 'break':
           return await (request.on ? output.beginBreak() : output.endBreak());
         case 'flush':
-          return await this.#flush(output, request.queue);
+          return await this.#flush(output, standstill, request.queue);
         case 'transmitter':
           this.#stopped = !request.on;
           if (this.#stopped) output.hold('host', true);
@@ -330,22 +331,6 @@ export class SerialPortUart implements Uart {
     this.#stopped = false;
   }
 
-  /**
-   * From now on until the change is made no byte moves: read(2) and write(2) would wait for it, and all others with them. False, too,
-   * where the port was closed meanwhile.
-   */
-  async #still(change: () => Promise<boolean>): Promise<boolean> {
-    const sides = [this.#output, this.#input];
-    const calls = this.#calls;
-    this.#stills++;
-    for (const side of sides) side?.hold('change', true);
-    try {
-      return (await calls.run(change)) ?? false;
-    } finally {
-      if (calls === this.#calls && --this.#stills === 0) for (const side of sides) side?.hold('change', false);
-    }
-  }
-
   async #apply(asked: LineSettings, lines: OutputLines): Promise<boolean> {
     if (!isPossible(asked)) return false;
     const fd = this.#fd;
@@ -380,10 +365,10 @@ export class SerialPortUart implements Uart {
   }
 
   /** What is written after the call is not dropped by it. */
-  #flush(output: SerialOutput, queue: Queue): Promise<boolean> {
+  #flush(output: SerialOutput, standstill: Standstill, queue: Queue): Promise<boolean> {
     if (queue !== 'rx') output.clear();
     if (queue !== 'tx') this.#input?.clear();
-    return this.#still(async () => {
+    return standstill.during(async () => {
       await flushQueues(this.#fd, queue);
       if (queue !== 'rx') output.flushed();
       return true;
