@@ -59,6 +59,8 @@ export class RealComPort implements PortServer {
   #refuse: ((settings: LineSettings) => boolean) | undefined;
   /** The last host is gone, and the port is being put back: who comes now waits. */
   #leaving = false;
+  /** Changes of the port for hosts that came or went, which it has not made yet. */
+  #resetting = 0;
   #closed = false;
 
   /** For tests: how the command connection misbehaves. Takes effect at once and stays over reconnects. */
@@ -180,7 +182,7 @@ export class RealComPort implements PortServer {
     for (const room of Object.values(this.#waiting)) room.close();
     this.#line.stopInput();
     for (const client of this.#clients) client.stop();
-    const isReady = () => !this.#leaving && [...this.#clients].every(({ idle }) => idle);
+    const isReady = () => !this.#leaving && this.#resetting === 0 && [...this.#clients].every(({ idle }) => idle);
     if (!(await soon(this.#options.clock, atMostMs, isReady))) {
       for (const client of [...this.#clients]) if (!client.idle) client.end(NOT_READ);
       // What is done to the port after a host, or the next one would have its output, its break, its stopped transmitter.
@@ -361,10 +363,13 @@ export class RealComPort implements PortServer {
   }
 
   async #reset(...requests: readonly LineRequest[]): Promise<void> {
+    this.#resetting++;
     try {
       for (const request of requests) await this.uart.request(request);
     } catch (error) {
       this.#tell({ type: 'note', text: `the port could not be reset: ${messageOf(error)}` });
+    } finally {
+      this.#resetting--;
     }
   }
 

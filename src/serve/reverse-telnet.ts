@@ -131,6 +131,8 @@ export class ReverseTelnetPort implements PortServer {
     const isRead = () => (this.#console?.telnet.unsent ?? 0) === 0;
     await soon(this.#o.clock, atMostMs, () => this.#lines.idle && isRead());
     if (!isRead()) this.#console?.socket.destroy(new Error(NOT_READ));
+    // The client may have asked for another one meanwhile.
+    this.#endBreak();
     this.#end();
     const leaving = new Leaving();
     const client = this.#console && keptOf(this.#console, leaving);

@@ -61,6 +61,8 @@ export class TcpServerPort implements PortServer {
   /** Of clients that are gone, with bytes that the line has no room for yet. */
   readonly #lastWords = new LastWordsOfClients();
   readonly #commands: CommandPort | undefined;
+  /** Of the port, after who set the line, that have not been answered. */
+  #asking = 0;
   /** Of all clients, for those who set the line. */
   readonly #data: DataSide = {
     waiting: () => this.#sum((intake) => intake.waiting),
@@ -168,6 +170,7 @@ export class TcpServerPort implements PortServer {
     this.#commands?.stop();
     const isReady = () =>
       this.#lines.idle &&
+      this.#asking === 0 &&
       this.#commands?.idle !== false &&
       [...this.#clients].every(({ intake }) => intake.unsent === 0);
     if (!(await soon(this.#options.clock, atMostMs, isReady))) {
@@ -299,9 +302,13 @@ export class TcpServerPort implements PortServer {
   }
 
   #request(request: LineRequest): void {
+    this.#asking++;
     this.#line.uart
       .request(request)
-      .catch((error: unknown) => this.#tell({ type: 'note', text: `${request.type}: ${messageOf(error)}` }));
+      .catch((error: unknown) => this.#tell({ type: 'note', text: `${request.type}: ${messageOf(error)}` }))
+      .finally(() => {
+        this.#asking--;
+      });
   }
 
   #inactive(): void {

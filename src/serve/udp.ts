@@ -94,6 +94,8 @@ export class UdpPort implements PortServer {
     };
     try {
       await uart.open(events, arriving?.uart);
+      // What the device says before the socket is there, and before what the process before had of it, waits.
+      uart.pauseInput();
       await uart.request({ type: 'lines', lines: UP });
       await this.#bind();
       // Not waited for: a name server that does not answer holds no other destination up.
@@ -103,6 +105,7 @@ export class UdpPort implements PortServer {
         this.#output.goOn(state.output);
         this.#packing?.goOn(state.packing);
       }
+      uart.resumeInput();
     } catch (error) {
       await this.close();
       throw error;
