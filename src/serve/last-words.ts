@@ -21,6 +21,7 @@ export class LastWordsOfClients {
       return;
     }
     this.#all.set(intake, share);
+    share.deafen();
     intake.finish(() => {
       this.#all.delete(intake);
       share.leave();

@@ -196,7 +196,9 @@ export class PairMasterPort implements PortServer {
     socket.on('error', () => {}); // 'close' follows
     const share = this.#line.join({
       place: this.#place,
-      received: (bytes) => cable.intake.fromPort(bytes),
+      received: (bytes) => {
+        if (!socket.writableEnded) cable.intake.fromPort(bytes);
+      },
       report: () => {},
       writable: () => cable.intake.portWritable(),
       drained: () => {},
@@ -231,6 +233,8 @@ export class PairMasterPort implements PortServer {
       socket.once('close', () => this.#lastWords.end(intake, share, !this.#closed));
       if (this.#closed) socket.destroy();
       else socket.end();
+      // It gets no more of the line, and holds up nobody who does.
+      share.resumeInput();
     }
     if (this.#closed) return;
     this.#tell({ type: 'disconnected', peer: this.#place, reason: fault.message });

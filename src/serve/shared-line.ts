@@ -189,6 +189,12 @@ export class SharedLine {
     if (turn === 0) queueMicrotask(() => this.#nextTurn());
   }
 
+  /** What the line said to it is nobody's, as where it leaves; what it said before is written still. */
+  deafen(share: LineShare): void {
+    share.deaf = true;
+    if (!this.#heard) this.#o.packing?.drop();
+  }
+
   write(share: LineShare, bytes: Uint8Array): number {
     if (this.#closed || bytes.length === 0) return 0;
     if (this.#arbiter !== undefined) return this.#writeInTurn(share, bytes, this.#arbiter);
@@ -243,7 +249,7 @@ export class SharedLine {
   }
 
   get #heard(): boolean {
-    for (const { client } of this.#shares) if (client.hears) return true;
+    for (const { client, deaf } of this.#shares) if (client.hears && !deaf) return true;
     return false;
   }
 
@@ -266,7 +272,7 @@ export class SharedLine {
   #show(bytes: Uint8Array): void {
     const { trace } = this.#o;
     if (!trace?.on) return;
-    const hearing = [...this.#shares].filter(({ client }) => client.hears);
+    const hearing = [...this.#shares].filter(({ client, deaf }) => client.hears && !deaf);
     const given = hearing.filter((share) => !this.#loses(share)).map(({ client }) => client.place);
     trace.bytes('received', bytes, given.length === 0 ? undefined : given.join(', '));
     for (const share of hearing) {
@@ -303,6 +309,8 @@ export class LineShare implements PortLine {
   dropped = 0;
   /** A write was tried in this turn. */
   tried = false;
+  /** Its client is gone, and its last bytes wait for the line. */
+  deaf = false;
 
   constructor(line: SharedLine, client: LineClient) {
     this.#line = line;
@@ -349,6 +357,11 @@ export class LineShare implements PortLine {
 
   resumeInput(): void {
     this.#line.resume(this);
+  }
+
+  /** Its client is gone, and not all that it said has been written. */
+  deafen(): void {
+    this.#line.deafen(this);
   }
 
   /** Its client is gone. Idempotent. */

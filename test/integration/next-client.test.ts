@@ -135,3 +135,25 @@ test.each<[string, (common: Common) => PortServer]>([
   expect(peer.received.toString('latin1').replace(/^.*(?=[aA])/s, '')).toMatch(/^ABCDEFGHIJ/);
   expect(peer.received.includes('abc')).toBe(false);
 });
+
+test('tcp-server: what the line said to one who is gone waits in the packing for nobody, though his last bytes wait for the line', async () => {
+  const { line, uart, count, client, dial } = await served(
+    (common) => new TcpServerPort({ ...common, port: 0, packing: tenByTen, busyHoldMs: 60_000 }),
+  );
+  const first = await client();
+  line.deaf = true;
+  for (let last = -1; last <= 0 || last !== uart.outputQueue; await new Promise((resolve) => setTimeout(resolve, 20))) {
+    last = uart.outputQueue;
+    first.send(Buffer.alloc(1000));
+  }
+  line.send('abc');
+  await until(() => line.unsent === 0);
+  for (let turns = 0; turns < 20 || uart.inputQueue > 0; turns++)
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  first.socket.end();
+  const second = await dial();
+  await until(() => count('connected') === 2);
+  line.send('ABCDEFGHIJ');
+  await second.until(() => second.received.length >= 10);
+  expect(second.received.toString()).toBe('ABCDEFGHIJ');
+});

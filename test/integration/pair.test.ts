@@ -332,6 +332,30 @@ test('a far end that comes, speaks and goes all day: while the line stands a bou
   expect(device.text.length).toBeLessThan(12 * 3000);
 }, 30_000);
 
+test('what a far end that is gone had said reaches a line that stood, whatever the device says meanwhile', async () => {
+  const [here, own] = cable();
+  const device = await new Device(here).open();
+  const [there, ownThere] = cable();
+  await new Device(there).open();
+  const far = await slave(ownThere);
+  const near = await master(own, far.port);
+  await until(() => near.server.clients.length === 1);
+  await own.request({ type: 'transmitter', on: false });
+  const said = Buffer.from(Array.from({ length: 30_000 }, (_, i) => 97 + (i % 26)));
+  for (let at = 0; at < said.length; ) {
+    at += there.write(said.subarray(at));
+    await sleep(1);
+  }
+  await until(() => far.server.clients[0]?.sent === said.length);
+  await far.server.close();
+  await until(() => near.events.some(({ type }) => type === 'disconnected'));
+  here.write(Buffer.from('is anybody there?'));
+  await sleep(20);
+  await own.request({ type: 'transmitter', on: true });
+  await until(() => device.text.length >= said.length);
+  expect(device.text).toBe(said.toString());
+});
+
 const missing =
   spawnSync('ser2net', ['-v']).error !== undefined && spawnSync('/usr/sbin/ser2net', ['-v']).error !== undefined;
 test.skipIf(missing && 'ser2net is not installed')(
