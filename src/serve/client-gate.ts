@@ -26,6 +26,11 @@ export interface ClientGateOptions {
   /** busy: it has waited in vain. */
   refused(why: 'busy' | 'denied', address: string): void;
   waits(address: string): void;
+  /**
+   * A client is gone: its place is free when this resolves, or at once where it is absent. So clients that come and go ask no more of a
+   * device that does not answer than there are places. Never rejects.
+   */
+  undone?(): Promise<void>;
 }
 
 const READ_AHEAD = 4096;
@@ -120,6 +125,11 @@ export class ClientGate {
   }
 
   #gone(socket: Socket): void {
+    if (this.#o.undone === undefined) this.#free(socket);
+    else void this.#o.undone().then(() => this.#free(socket));
+  }
+
+  #free(socket: Socket): void {
     this.#inside.delete(socket);
     const next = this.#closed ? undefined : this.#waiting.take((waiting) => this.#hasPlace(waiting));
     if (next?.remoteAddress !== undefined) this.#admit(next, next.remoteAddress);

@@ -11,7 +11,21 @@ export type Speaker = Pick<DataIntake, 'waiting' | 'close' | 'finish' | 'handOve
 
 /** All of one port. */
 export class LastWordsOfClients {
-  readonly #all = new Map<Pick<DataIntake, 'handOver'>, LineShare>();
+  readonly #all = new Map<Pick<DataIntake, 'waiting' | 'close' | 'handOver'>, LineShare>();
+
+  /** Bytes for the line. */
+  get waiting(): number {
+    return [...this.#all.keys()].reduce((sum, { waiting }) => sum + waiting, 0);
+  }
+
+  /** Whoever sets the line flushes it. */
+  drop(): void {
+    for (const [words, share] of [...this.#all]) {
+      this.#all.delete(words);
+      words.close();
+      share.leave();
+    }
+  }
 
   /** Its connection is gone. @param wanted what of it the line has no room for yet goes there still */
   end(intake: Speaker, share: LineShare, wanted: boolean): void {
@@ -59,6 +73,14 @@ export class LastWords {
       hears: false,
       unsent: 0,
     });
+  }
+
+  get waiting(): number {
+    return this.#rest.length;
+  }
+
+  close(): void {
+    this.#rest = new Uint8Array(0);
   }
 
   portWritable(): void {

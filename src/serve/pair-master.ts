@@ -14,6 +14,7 @@ import { Arriving, type KeptServer, type ServerHandover } from './handover.js';
 import { LastWordsOfClients } from './last-words.js';
 import { Lookups } from './lookups.js';
 import { OwnLines } from './own-lines.js';
+import { OwnRequests } from './own-requests.js';
 import { settingsText, throughCable } from './pair.js';
 import type { PortEvent, PortServer, PortServerOptions, ServedClient } from './port-server.js';
 import { type LineShare, SharedLine } from './shared-line.js';
@@ -40,6 +41,7 @@ export class PairMasterPort implements PortServer {
   readonly #o: PairMasterOptions;
   readonly #line: SharedLine;
   readonly #lines: OwnLines;
+  readonly #requests: OwnRequests;
   readonly #place: string;
   readonly #stopping = new AbortController();
   /** Hears the line's reports, connected or not. */
@@ -71,6 +73,7 @@ export class PairMasterPort implements PortServer {
       failed: (fault) => this.#tell({ type: 'failed', fault }),
     });
     this.#lines = new OwnLines(options.uart, (error) => this.#note(`lines: ${messageOf(error)}`));
+    this.#requests = new OwnRequests(options.uart, ({ type }, error) => this.#note(`${type}: ${messageOf(error)}`));
   }
 
   get tcpPorts(): readonly number[] {
@@ -297,10 +300,10 @@ export class PairMasterPort implements PortServer {
 
   #breakHere(): void {
     if (this.#breaks.here !== undefined || this.#closed) return;
-    this.#request({ type: 'break', on: true });
+    this.#requests.ask({ type: 'break', on: true });
     this.#breaks.here = this.#o.clock.after(BREAK_MS, () => {
       delete this.#breaks.here;
-      this.#request({ type: 'break', on: false });
+      this.#requests.ask({ type: 'break', on: false });
     });
   }
 
@@ -310,15 +313,11 @@ export class PairMasterPort implements PortServer {
     there?.cancel();
     if (here === undefined) return;
     here.cancel();
-    this.#request({ type: 'break', on: false });
+    this.#requests.ask({ type: 'break', on: false });
   }
 
   #ask(link: Rfc2217Link, request: LineRequest): void {
     link.request(request).catch(() => {}); // the connection's end is told by `down`
-  }
-
-  #request(request: LineRequest): void {
-    this.#line.uart.request(request).catch((error: unknown) => this.#note(`${request.type}: ${messageOf(error)}`));
   }
 
   #note(text: string): void {

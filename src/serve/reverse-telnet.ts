@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net';
 import { messageOf } from '../base/fault.js';
 import type { DeviceNewline } from '../protocol/telnet/newline.js';
-import type { LineRequest, OutputLines } from '../serial/line.js';
+import type { OutputLines } from '../serial/line.js';
 import { ClientGate } from './client-gate.js';
 import {
   Arriving,
@@ -19,6 +19,7 @@ import { hangUp } from './hang-up.js';
 import { Inactivity } from './inactivity.js';
 import { LastWordsOfClients } from './last-words.js';
 import { OwnLines } from './own-lines.js';
+import { OwnRequests } from './own-requests.js';
 import type { PortEvent, PortServer, PortServerOptions, ServedClient } from './port-server.js';
 import { ReverseTelnetClient } from './reverse-telnet-client.js';
 import { type LineShare, SharedLine } from './shared-line.js';
@@ -50,6 +51,7 @@ export class ReverseTelnetPort implements PortServer {
   readonly #o: ReverseTelnetOptions;
   readonly #line: SharedLine;
   readonly #lines: OwnLines;
+  readonly #requests: OwnRequests;
   readonly #gate: ClientGate;
   readonly #inactivity: Inactivity;
   readonly #lastWords = new LastWordsOfClients();
@@ -74,6 +76,9 @@ export class ReverseTelnetPort implements PortServer {
     this.#lines = new OwnLines(options.uart, (error) =>
       this.#tell({ type: 'note', text: `lines: ${messageOf(error)}` }),
     );
+    this.#requests = new OwnRequests(options.uart, ({ type }, error) =>
+      this.#tell({ type: 'note', text: `${type}: ${messageOf(error)}` }),
+    );
     this.#gate = new ClientGate({
       clock,
       address: options.address,
@@ -86,6 +91,7 @@ export class ReverseTelnetPort implements PortServer {
       admitted: (socket, address) => this.#admitted(socket, address),
       refused: (type, peer) => this.#tell({ type, kind: 'data', peer }),
       waits: (peer) => this.#tell({ type: 'waits', kind: 'data', peer }),
+      undone: () => this.#requests.answered(),
     });
   }
 
@@ -221,7 +227,7 @@ export class ReverseTelnetPort implements PortServer {
   /** One at a time: who asks while there is one has it. */
   #break(): void {
     if (this.#breaking !== undefined || this.#closed) return;
-    this.#request({ type: 'break', on: true });
+    this.#requests.ask({ type: 'break', on: true });
     this.#breaking = this.#o.clock.after(BREAK_MS, () => this.#endBreak());
   }
 
@@ -229,13 +235,7 @@ export class ReverseTelnetPort implements PortServer {
     if (this.#breaking === undefined) return;
     this.#breaking.cancel();
     this.#breaking = undefined;
-    this.#request({ type: 'break', on: false });
-  }
-
-  #request(request: LineRequest): void {
-    this.#line.uart
-      .request(request)
-      .catch((error: unknown) => this.#tell({ type: 'note', text: `${request.type}: ${messageOf(error)}` }));
+    this.#requests.ask({ type: 'break', on: false });
   }
 
   #inactive(): void {

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { messageOf } from '../base/fault.js';
 import { socketDescriptor } from '../native/net-socket.js';
 import { isEstablished } from '../native/socket.js';
-import type { LineRequest, OutputLines } from '../serial/line.js';
+import type { OutputLines } from '../serial/line.js';
 import { ClientGate } from './client-gate.js';
 import { CommandPort } from './command-port.js';
 import { DataIntake } from './data-intake.js';
@@ -24,6 +24,7 @@ import { hangUp } from './hang-up.js';
 import { Inactivity } from './inactivity.js';
 import { LastWordsOfClients } from './last-words.js';
 import { OwnLines } from './own-lines.js';
+import { OwnRequests } from './own-requests.js';
 import { Packing } from './packing.js';
 import type { PortEvent, PortServer, ServedClient, SharedPortOptions } from './port-server.js';
 import type { DataSide } from './real-com-client.js';
@@ -61,14 +62,16 @@ export class TcpServerPort implements PortServer {
   /** Of clients that are gone, with bytes that the line has no room for yet. */
   readonly #lastWords = new LastWordsOfClients();
   readonly #commands: CommandPort | undefined;
-  /** Of the port, after who set the line, that have not been answered. */
-  #asking = 0;
+  readonly #requests: OwnRequests;
   /** Of all clients, for those who set the line. */
   readonly #data: DataSide = {
-    waiting: () => this.#sum((intake) => intake.waiting),
+    waiting: () => this.#sum((intake) => intake.waiting) + this.#lastWords.waiting,
     unsent: () => this.#sum((intake) => intake.unsent),
     takeAll: () => Promise.all([...this.#clients].map(({ intake }) => intake.takeAll())).then(() => {}),
-    drop: () => this.#sum((intake) => intake.drop()),
+    drop: () => {
+      this.#sum((intake) => intake.drop());
+      this.#lastWords.drop();
+    },
   };
   #closed = false;
 
@@ -90,6 +93,9 @@ export class TcpServerPort implements PortServer {
     });
     this.#lines = new OwnLines(options.uart, (error) =>
       this.#tell({ type: 'note', text: `lines: ${messageOf(error)}` }),
+    );
+    this.#requests = new OwnRequests(options.uart, ({ type }, error) =>
+      this.#tell({ type: 'note', text: `${type}: ${messageOf(error)}` }),
     );
     const common = {
       clock,
@@ -121,6 +127,7 @@ export class TcpServerPort implements PortServer {
         trace,
         event: (event) => this.#tell(event),
         left: () => this.#commanderLeft(),
+        undone: () => this.#requests.answered(),
       });
   }
 
@@ -170,7 +177,7 @@ export class TcpServerPort implements PortServer {
     this.#commands?.stop();
     const isReady = () =>
       this.#lines.idle &&
-      this.#asking === 0 &&
+      this.#requests.idle &&
       this.#commands?.idle !== false &&
       [...this.#clients].every(({ intake }) => intake.unsent === 0);
     if (!(await soon(this.#options.clock, atMostMs, isReady))) {
@@ -296,19 +303,9 @@ export class TcpServerPort implements PortServer {
   /** No break, no stopped transmitter, no raised line of who set the line; its settings stay. */
   #commanderLeft(): void {
     if (this.#closed) return;
-    this.#request({ type: 'break', on: false });
-    this.#request({ type: 'transmitter', on: true });
+    this.#requests.ask({ type: 'break', on: false });
+    this.#requests.ask({ type: 'transmitter', on: true });
     if (this.#clients.size === 0) this.#lines.set(this.#freeLines);
-  }
-
-  #request(request: LineRequest): void {
-    this.#asking++;
-    this.#line.uart
-      .request(request)
-      .catch((error: unknown) => this.#tell({ type: 'note', text: `${request.type}: ${messageOf(error)}` }))
-      .finally(() => {
-        this.#asking--;
-      });
   }
 
   #inactive(): void {

@@ -5,6 +5,7 @@ import { SystemClock } from '../../src/base/clock.js';
 import type { LineRequest } from '../../src/serial/line.js';
 import type { PortEvent, PortServer } from '../../src/serve/port-server.js';
 import { RealComPort } from '../../src/serve/real-com.js';
+import { ReverseTelnetPort } from '../../src/serve/reverse-telnet.js';
 import { Rfc2217Port } from '../../src/serve/rfc2217.js';
 import { type TcpServerOptions, TcpServerPort } from '../../src/serve/tcp-server.js';
 import { SerialPortUart } from '../../src/uart/serialport.js';
@@ -157,3 +158,60 @@ test('tcp-server: what the line said to one who is gone waits in the packing for
   await second.until(() => second.received.length >= 10);
   expect(second.received.toString()).toBe('ABCDEFGHIJ');
 });
+
+test('tcp-server: who sets the line flushes the last bytes of one who is gone, too, and counts them', async () => {
+  const { line, uart, count, client } = await served(
+    (common) => new TcpServerPort({ ...common, port: 0, commandPort: 0, busyHoldMs: 60_000 }),
+  );
+  const command = await client(1);
+  await command.ask(PORT_INIT, 5);
+  const first = await client();
+  line.deaf = true;
+  for (let last = -1; last <= 0 || last !== uart.outputQueue; await new Promise((resolve) => setTimeout(resolve, 20))) {
+    last = uart.outputQueue;
+    first.send(Buffer.alloc(1000));
+  }
+  first.socket.end(Buffer.from('last words'));
+  const second = await client();
+  command.send('16 00');
+  const queued = (await command.take(4)).readUInt16LE(2);
+  expect(queued).toBeGreaterThan(uart.outputQueue);
+  expect(await command.ask('14 01 01', 3)).toBe('144f4b');
+  line.deaf = false;
+  second.send(Buffer.from('next'));
+  await until(() => line.received.includes('next') && count('disconnected') === 1);
+  expect(line.received.includes('last words')).toBe(false);
+});
+
+test.each<[string, number, string, (common: Common) => PortServer]>([
+  ['tcp-server', 1, XOFF, (common) => new TcpServerPort({ ...common, port: 0, commandPort: 0, busyHoldMs: 0 })],
+  ['reverse-telnet', 0, 'ff f3', (common) => new ReverseTelnetPort({ ...common, port: 0, busyHoldMs: 0 })],
+])(
+  '%s: those who come and go ask a device that does not answer for no more than one of them did',
+  async (_mode, n, asks, make) => {
+    const { uart, count, client, dial } = await served(make);
+    let answer = () => {};
+    uart.held = new Promise((resolve) => {
+      answer = resolve;
+    });
+    const first = await client(n);
+    first.send(asks);
+    await until(() => uart.asked.some(({ type }) => type === 'transmitter' || type === 'break'));
+    await first.close();
+    await until(() => count('disconnected') === 1);
+    const asked = uart.asked.length;
+    for (let i = 1; i <= 20; i++) {
+      const next = await dial(n);
+      next.send(asks);
+      await until(() => count('busy') === i);
+      await next.close();
+    }
+    expect(uart.asked.length).toBe(asked);
+    answer();
+    uart.held = undefined;
+    await until(() => uart.unanswered === 0);
+    const last = await client(n);
+    last.send(asks);
+    await until(() => uart.asked.length > asked);
+  },
+);
